@@ -1,0 +1,97 @@
+//! The authorization endpoint: by GET or form POST, answered by a redirect or a page.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use behalf_http::{BrowserOf, HttpContext, Params, SetCookie};
+use behalf_identity::{AuthorizeError, AuthorizeParams, Browser, Next};
+use behalf_store::StoreError;
+use bytes::Bytes;
+use http::{StatusCode, header};
+
+pub(super) async fn get(
+    State(context): State<HttpContext>,
+    BrowserOf(browser): BrowserOf,
+    RawQuery(query): RawQuery,
+) -> Response {
+    authorize(context, browser, query.unwrap_or_default().as_bytes()).await
+}
+
+/// OpenID Connect Core §3.1.2.1 asks for both methods. A form from the application's own page is
+/// cross-site by nature, and nothing is decided here without our own pages.
+pub(super) async fn post(
+    State(context): State<HttpContext>,
+    BrowserOf(browser): BrowserOf,
+    body: Bytes,
+) -> Response {
+    authorize(context, browser, &body).await
+}
+
+async fn authorize(context: HttpContext, mut browser: Browser, text: &[u8]) -> Response {
+    let params = match Params::from_urlencoded(text) {
+        Ok(params) => authorize_params(params),
+        // Never at the redirect address: a repeated parameter may be the redirect address itself.
+        Err(error) => return refused(&context, &AuthorizeError::Invalid(error.to_string())),
+    };
+    let cookie = match context.identity.form_token(&browser) {
+        Some(_) => None,
+        None => Some(context.identity.mint_cookie()),
+    };
+    if let Some(cookie) = &cookie {
+        browser.cookie = Some(cookie.clone());
+    }
+    let location = match context.identity.authorize(params, &browser).await {
+        Ok(next) => location(next),
+        Err(error) => return refused(&context, &error),
+    };
+    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
+    match cookie.map(|cookie| SetCookie::new(&context, cookie)) {
+        Some(set_cookie) => (StatusCode::FOUND, set_cookie, headers).into_response(),
+        None => (StatusCode::FOUND, headers).into_response(),
+    }
+}
+
+fn location(next: Next) -> String {
+    match next {
+        Next::Client(uri) => uri,
+        Next::Page(path) => path,
+        Next::SignIn(handle) => format!("/u/login?state={handle}"),
+        Next::Consent(handle) => format!("/u/consent?state={handle}"),
+    }
+}
+
+fn refused(context: &HttpContext, error: &AuthorizeError) -> Response {
+    let status = match error {
+        AuthorizeError::Store(StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+        AuthorizeError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let text = match error {
+        AuthorizeError::Store(error) => {
+            tracing::error!(%error, "an authorization request failed");
+            "Signing in does not work right now. Nothing was done; try again in a moment."
+                .to_owned()
+        }
+        refusal => format!("The application's request to sign in is wrong: {refusal}."),
+    };
+    (context.error_page)(status, "Cannot sign in", &text)
+}
+
+fn authorize_params(mut params: Params) -> AuthorizeParams {
+    AuthorizeParams {
+        client_id: params.take("client_id"),
+        redirect_uri: params.take("redirect_uri"),
+        response_type: params.take("response_type"),
+        response_mode: params.take("response_mode"),
+        scope: params.take("scope"),
+        audience: params.take("audience"),
+        state: params.take("state"),
+        nonce: params.take("nonce"),
+        code_challenge: params.take("code_challenge"),
+        code_challenge_method: params.take("code_challenge_method"),
+        prompt: params.take("prompt"),
+        max_age: params.take("max_age"),
+        login_hint: params.take("login_hint"),
+        request: params.take("request"),
+        request_uri: params.take("request_uri"),
+    }
+}

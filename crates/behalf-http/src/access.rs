@@ -1,0 +1,291 @@
+//! The rule table: no route without a rule, and one place that enforces them all.
+//!
+//! Roles come from the store on every request, so that a right taken away is gone at once.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use behalf_identity::{
+    AccessToken, Next as NextPage, OwnApi, Resource, Right, Session, TokenError, User, right,
+};
+use behalf_store::StoreError;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use crate::HttpContext;
+use crate::browser::{SetCookie, browser_of};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Everybody. The handler itself authenticates clients or browsers where that is its task:
+    /// metadata, token endpoint, sign-in pages.
+    Public,
+    /// Whoever is signed in in this browser.
+    Person,
+    /// Whoever is signed in in this browser with a role that reaches this far.
+    Role(Resource, Right),
+    /// The holder of an access token for this API with this scope.
+    Bearer(OwnApi, &'static str),
+}
+
+/// A route as the rule table lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRule {
+    /// The method.
+    pub method: Method,
+    /// The path, with axum's placeholders.
+    pub path: &'static str,
+    /// Who may call it.
+    pub rule: Rule,
+}
+
+/// Who called, put into the request for its handler.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// A person in her browser.
+    Person(Session),
+    /// The holder of an access token, and the person it is about.
+    Token(AccessToken, Option<User>),
+}
+
+/// A request was refused by its route's rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// No access token, or a bad one.
+    Unauthenticated(Option<TokenError>),
+    /// The token lacks this scope.
+    Scope(&'static str),
+    /// None of her roles reaches this far.
+    Role,
+    /// Who it is could not be looked up.
+    Store(StoreError),
+}
+
+impl Denial {
+    /// The answer's status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Scope(_) | Self::Role => StatusCode::FORBIDDEN,
+            Self::Store(StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// RFC 6750 §3.1's error code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(_) => "invalid_token",
+            Self::Scope(_) => "insufficient_scope",
+            Self::Role => "forbidden",
+            Self::Store(_) => "server_error",
+        }
+    }
+
+    /// What happened, for the caller.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Unauthenticated(None) => "an access token is missing".to_owned(),
+            Self::Unauthenticated(Some(error)) => error.to_string(),
+            Self::Scope(scope) => format!("the access token lacks scope `{scope}`"),
+            Self::Role => "none of your roles allows this".to_owned(),
+            Self::Store(_) => "try again later; nothing was done".to_owned(),
+        }
+    }
+
+    /// The `WWW-Authenticate` value for a bearer route (RFC 6750 §3).
+    pub fn challenge(&self) -> Option<HeaderValue> {
+        let text = match self {
+            Self::Unauthenticated(None) => "Bearer".to_owned(),
+            Self::Unauthenticated(Some(error)) => {
+                format!("Bearer error=\"invalid_token\", error_description=\"{error}\"")
+            }
+            Self::Scope(scope) => {
+                format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")
+            }
+            Self::Role | Self::Store(_) => return None,
+        };
+        HeaderValue::from_str(&text).ok()
+    }
+}
+
+/// How a group of routes words its denials: each dialect has its own shape.
+pub type DenialShape = fn(&Denial) -> Response;
+
+/// Routes and the rules that guard them; a route cannot be added without one.
+#[derive(Debug)]
+pub struct Routes {
+    context: HttpContext,
+    shape: DenialShape,
+    router: Router<HttpContext>,
+    rules: Vec<RouteRule>,
+}
+
+impl Routes {
+    /// No routes yet.
+    pub fn new(context: HttpContext, shape: DenialShape) -> Self {
+        Self { context, shape, router: Router::new(), rules: Vec::new() }
+    }
+
+    /// Adds `handler` at `path`, guarded by `rule`.
+    #[must_use]
+    pub fn route<H, T>(mut self, method: Method, path: &'static str, rule: Rule, handler: H) -> Self
+    where
+        H: Handler<T, HttpContext>,
+        T: 'static,
+    {
+        let guard = Guard { context: self.context.clone(), rule, shape: self.shape };
+        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
+            let route = on(filter, handler).route_layer(from_fn_with_state(guard, enforce));
+            self.router = self.router.route(path, route);
+            self.rules.push(RouteRule { method, path, rule });
+        }
+        self
+    }
+
+    /// Adds the routes of `other`, which keep the shape of their denials.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.rules.extend(other.rules);
+        self
+    }
+
+    /// The router, and the table of every route in it.
+    pub fn into_parts(self) -> (Router<HttpContext>, Vec<RouteRule>) {
+        (self.router, self.rules)
+    }
+}
+
+#[derive(Clone)]
+struct Guard {
+    context: HttpContext,
+    rule: Rule,
+    shape: DenialShape,
+}
+
+async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let admitted = match guard.rule {
+        Rule::Public => Ok(None),
+        Rule::Person => admit_person(&guard, &parts, None).await,
+        Rule::Role(resource, right) => admit_person(&guard, &parts, Some((resource, right))).await,
+        Rule::Bearer(api, scope) => admit_bearer(&guard, &parts, api, scope).await,
+    };
+    match admitted {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                parts.extensions.insert(caller);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(Refusal::Response(response)) => *response,
+        Err(Refusal::Denial(denial)) => {
+            if let Denial::Store(error) = &denial {
+                tracing::error!(%error, path = parts.uri.path(), "a caller could not be looked up");
+            }
+            (guard.shape)(&denial)
+        }
+    }
+}
+
+enum Refusal {
+    Denial(Denial),
+    Response(Box<Response>),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denial(denial)
+    }
+}
+
+async fn admit_person(
+    guard: &Guard,
+    parts: &Parts,
+    needed: Option<(Resource, Right)>,
+) -> Result<Option<Caller>, Refusal> {
+    let identity = &guard.context.identity;
+    let browser = browser_of(parts, &guard.context);
+    let session = identity.find_session(&browser).await.map_err(Denial::Store)?;
+    let Some(session) = session else {
+        return Err(Refusal::Response(Box::new(redirect_to_sign_in(guard, parts).await?)));
+    };
+    let is_allowed = needed.is_none_or(|(resource, needed)| {
+        session.user.roles.iter().any(|role| right(*role, resource) >= needed)
+    });
+    if is_allowed { Ok(Some(Caller::Person(session))) } else { Err(Denial::Role.into()) }
+}
+
+/// Pages without a session redirect to sign-in and come back (DESIGN §2).
+async fn redirect_to_sign_in(guard: &Guard, parts: &Parts) -> Result<Response, Refusal> {
+    let identity = &guard.context.identity;
+    let mut browser = browser_of(parts, &guard.context);
+    let cookie = match &browser.cookie {
+        Some(_) if identity.form_token(&browser).is_some() => None,
+        _ => Some(identity.mint_cookie()),
+    };
+    if let Some(cookie) = &cookie {
+        browser.cookie = Some(cookie.clone());
+    }
+    // What was posted is not repeated after signing in, so a form's page is where she returns.
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let return_to = match path {
+        path if is_read => path,
+        path if path.starts_with("/account") => "/account",
+        _ => "/console",
+    };
+    let next = identity.begin_page_sign_in(return_to, &browser).await.map_err(Denial::Store)?;
+    let NextPage::SignIn(handle) = next else { return Err(Denial::Role.into()) };
+    let status = if is_read { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
+    let location = [(header::LOCATION, format!("/u/login?state={handle}"))];
+    let set_cookie = cookie.map(|cookie| SetCookie::new(&guard.context, cookie));
+    Ok(match set_cookie {
+        Some(set_cookie) => (status, set_cookie, location).into_response(),
+        None => (status, location).into_response(),
+    })
+}
+
+async fn admit_bearer(
+    guard: &Guard,
+    parts: &Parts,
+    api: OwnApi,
+    scope: &'static str,
+) -> Result<Option<Caller>, Refusal> {
+    let identity = &guard.context.identity;
+    let token = bearer_token(parts).ok_or(Denial::Unauthenticated(None))?;
+    let audience = api.audience(identity.issuer());
+    let token = identity
+        .verify_access_token(token, &audience)
+        .map_err(|error| Denial::Unauthenticated(Some(error)))?;
+    let user = match token.user_id() {
+        None => None,
+        Some(user_id) => {
+            let user = identity.find_user(&user_id).await.map_err(Denial::Store)?;
+            // A blocked or deleted person's tokens end with her, before they expire.
+            let user = user.filter(|user| !user.blocked);
+            Some(user.ok_or(Denial::Unauthenticated(Some(TokenError::Invalid)))?)
+        }
+    };
+    if !token.scopes.contains(scope) {
+        return Err(Denial::Scope(scope).into());
+    }
+    Ok(Some(Caller::Token(token, user)))
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter.
+fn bearer_token(parts: &Parts) -> Option<&str> {
+    let mut lines = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next()?.to_str().ok()?;
+    if lines.next().is_some() {
+        return None;
+    }
+    let (scheme, token) = line.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,99 @@
+//! The body of a form on our own pages: same origin, and with the browser's form token.
+
+use axum::extract::{FromRequest, Request};
+use behalf_identity::Browser;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use crate::HttpContext;
+use crate::browser::browser_of;
+use crate::params::Params;
+
+/// The hidden field that carries the form token.
+pub const TOKEN_FIELD: &str = "csrf_token";
+
+/// A posted form, checked.
+#[derive(Clone, Debug)]
+pub struct PageForm {
+    /// The browser that posted it.
+    pub browser: Browser,
+    /// Its fields, without the token.
+    pub fields: Params,
+}
+
+/// A form is refused; nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormError {
+    /// It comes from another site.
+    ForeignOrigin,
+    /// It has no form token, or another browser's.
+    Token,
+    /// It is too large, not a form, or repeats a field.
+    Malformed,
+}
+
+impl FormError {
+    /// The answer's status.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::ForeignOrigin | Self::Token => StatusCode::FORBIDDEN,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// What happened, for a page.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::ForeignOrigin => "This form was sent from another site.",
+            Self::Token => "This form is too old, or was opened in another browser.",
+            Self::Malformed => "This form could not be read.",
+        }
+    }
+}
+
+impl axum::response::IntoResponse for FormError {
+    fn into_response(self) -> axum::response::Response {
+        let text = format!("{} Nothing was done. Go back and try again.\n", self.message());
+        (self.status(), [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+    }
+}
+
+impl FromRequest<HttpContext> for PageForm {
+    type Rejection = FormError;
+
+    async fn from_request(request: Request, context: &HttpContext) -> Result<Self, FormError> {
+        let (parts, body) = request.into_parts();
+        if is_foreign(&parts.headers, context.identity.issuer().origin()) {
+            return Err(FormError::ForeignOrigin);
+        }
+        let browser = browser_of(&parts, context);
+        let is_form = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|media| {
+                media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            });
+        if !is_form {
+            return Err(FormError::Malformed);
+        }
+        let request = Request::from_parts(parts, body);
+        let body = Bytes::from_request(request, context).await.map_err(|_| FormError::Malformed)?;
+        let mut fields = Params::from_urlencoded(&body).map_err(|_| FormError::Malformed)?;
+        let token = fields.take(TOKEN_FIELD).ok_or(FormError::Token)?;
+        if !context.identity.is_form_token(&browser, &token) {
+            return Err(FormError::Token);
+        }
+        Ok(Self { browser, fields })
+    }
+}
+
+/// True if the request says that another site made it. An absent header says nothing.
+pub(crate) fn is_foreign(headers: &HeaderMap, origin: &str) -> bool {
+    let is_cross_site =
+        headers.get("sec-fetch-site").is_some_and(|value| value.as_bytes() == b"cross-site");
+    let is_other_origin =
+        headers.get(header::ORIGIN).is_some_and(|value| value.as_bytes() != origin.as_bytes());
+    is_cross_site || is_other_origin
+}

@@ -1,0 +1,37 @@
+//! What the API and the console share of HTTP: how parameters are read, who stands behind a
+//! request, which rule guards each route, and the headers that every answer carries.
+//!
+//! Knows no dialect and no page; those are `behalf-api` and `behalf-console`.
+
+mod access;
+mod browser;
+mod form;
+mod headers;
+mod params;
+
+use axum::response::Response;
+use behalf_identity::Identity;
+use http::StatusCode;
+
+pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule};
+pub use browser::{BrowserOf, PeerAddress, SetCookie, cookie_name};
+pub use form::{FormError, PageForm, TOKEN_FIELD};
+pub use headers::{CspSource, page_headers, security_headers};
+pub use params::{Params, ParamsError};
+
+/// How an error is shown to a person: status, title, what happened and what to do next. The console
+/// renders it; APIs that answer browsers call it.
+pub type ErrorPage = fn(StatusCode, &str, &str) -> Response;
+
+/// What every route can reach.
+#[derive(Clone, Debug)]
+pub struct HttpContext {
+    /// The tenant's identity.
+    pub identity: Identity,
+    /// True if a reverse proxy in front is trusted to say who the peer is.
+    pub trusts_proxy: bool,
+    /// Behalf's version, for pages and `User-Agent`.
+    pub version: &'static str,
+    /// Renders errors for people.
+    pub error_page: ErrorPage,
+}

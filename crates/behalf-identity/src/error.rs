@@ -1,0 +1,70 @@
+//! Why a request of a client or a person was refused.
+
+use behalf_store::StoreError;
+use thiserror::Error;
+
+/// A refusal at the token endpoint and its neighbours (RFC 6749 §5.2 and the documents that
+/// extend it). The text in each variant is shown to the client: plain words, no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GrantError {
+    /// The request is malformed.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// The client is unknown or did not prove who it is.
+    #[error("{0}")]
+    InvalidClient(String),
+    /// The code, token or password is wrong, used, expired or revoked.
+    #[error("{0}")]
+    InvalidGrant(String),
+    /// This client may not use this grant.
+    #[error("{0}")]
+    UnauthorizedClient(String),
+    /// No client may use this grant here.
+    #[error("{0}")]
+    UnsupportedGrantType(String),
+    /// A scope may not be had.
+    #[error("{0}")]
+    InvalidScope(String),
+    /// The audience is unknown, or not for this client (RFC 8707 §2).
+    #[error("{0}")]
+    InvalidTarget(String),
+    /// A person or a rule said no.
+    #[error("{0}")]
+    AccessDenied(String),
+    /// Too many failed attempts.
+    #[error("{0}")]
+    TooManyAttempts(String),
+    /// Too much is going on; try again in `retry_after_secs`.
+    #[error("the server is busy; try again in {retry_after_secs} s")]
+    Busy {
+        /// When to come back.
+        retry_after_secs: u32,
+    },
+    /// The store failed; nothing was issued.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect or broken key material; nothing was issued.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl GrantError {
+    /// The error code on the wire.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidClient(_) => "invalid_client",
+            Self::InvalidGrant(_) => "invalid_grant",
+            Self::UnauthorizedClient(_) => "unauthorized_client",
+            Self::UnsupportedGrantType(_) => "unsupported_grant_type",
+            Self::InvalidScope(_) => "invalid_scope",
+            Self::InvalidTarget(_) => "invalid_target",
+            Self::AccessDenied(_) => "access_denied",
+            Self::TooManyAttempts(_) => "too_many_attempts",
+            Self::Busy { .. } | Self::Store(StoreError::Unavailable { .. }) => {
+                "temporarily_unavailable"
+            }
+            Self::Store(_) | Self::Internal(_) => "server_error",
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What can go wrong below the port, in the four ways that callers treat differently.
+
+use thiserror::Error;
+
+/// A read or a unit of work failed. Of a failed unit nothing was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// A precondition did not hold, or a key existed already.
+    #[error("conflict: {what}")]
+    Conflict {
+        /// The precondition's name, as the statement gave it.
+        what: &'static str,
+    },
+    /// The database cannot serve now: disk full, unreachable, shutting down. Answer 503.
+    #[error("storage unavailable: {reason}")]
+    Unavailable {
+        /// For the log, never for a client.
+        reason: String,
+    },
+    /// A stored value is not what this version wrote.
+    #[error("stored data is corrupt: {what}")]
+    Corrupt {
+        /// Table, column and row as far as they are known.
+        what: String,
+    },
+    /// A defect in Behalf: a statement that the engine refuses.
+    #[error("storage failed: {reason}")]
+    Internal {
+        /// For the log, never for a client.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// True if this is the conflict named `what`.
+    pub fn is_conflict(&self, name: &str) -> bool {
+        matches!(self, Self::Conflict { what } if *what == name)
+    }
+}

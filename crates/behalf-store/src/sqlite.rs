@@ -1,0 +1,125 @@
+//! The embedded engine: one writer with group commit, readers on their own connections.
+//!
+//! Reads run on the caller's thread: a point read costs microseconds and a thread hop many times
+//! that. Writes are queued to one thread that takes everything waiting, runs each unit in a
+//! savepoint, and makes the group durable with one synced commit.
+
+pub(crate) mod connection;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use behalf_core::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::StoreError;
+use crate::migrations;
+use crate::unit::{Committed, Sql, UnitOfWork};
+use crate::value::{Row, Value};
+pub(crate) use connection::driver as driver_error;
+use connection::{internal, unavailable};
+use writer::Job;
+
+/// Units that may wait for the writer; more wait for a place in the queue.
+const QUEUE: usize = 1024;
+/// Reader connections kept open between reads.
+const IDLE_READERS: usize = 16;
+
+/// How much the engine may lose on a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DangerSynchronous {
+    /// Every commit is synced before it is acknowledged: the only setting for production.
+    Full,
+    /// Commits are synced at checkpoints only, so acknowledged writes may be lost: for tests that
+    /// must see them lost.
+    Normal,
+}
+
+/// How the embedded store is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteOptions {
+    /// See [`DangerSynchronous`].
+    pub danger_synchronous: DangerSynchronous,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { danger_synchronous: DangerSynchronous::Full }
+    }
+}
+
+/// The open database.
+#[derive(Clone, Debug)]
+pub(crate) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: std::path::PathBuf,
+    options: SqliteOptions,
+    readers: Mutex<Vec<Connection>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Sqlite {
+    pub(crate) fn open(
+        path: &Path,
+        options: SqliteOptions,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut writer = connection::open_writer(path, options)?;
+        migrations::migrate_sqlite(&mut writer, now)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("behalf-writer".to_owned())
+            .spawn(move || writer::run(writer, queue))
+            .map_err(|error| unavailable(&error))?;
+        let readers = Mutex::new(Vec::new());
+        let path = path.to_owned();
+        Ok(Self { shared: Arc::new(Shared { path, options, readers, jobs }) })
+    }
+
+    pub(crate) async fn commit(&self, unit: UnitOfWork) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Commit { unit, reply };
+        self.shared.jobs.send(job).await.map_err(|_closed| closed())?;
+        answer.await.unwrap_or_else(|_dropped| Err(closed()))
+    }
+
+    pub(crate) fn query(&self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let reader = self.take_reader()?;
+        let rows = connection::query(&reader, sql.sqlite, params);
+        self.return_reader(reader);
+        rows
+    }
+
+    pub(crate) async fn close(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.shared.jobs.send(Job::Close { reply }).await.is_ok() && answer.await.is_err() {
+            tracing::warn!("the database writer ended before it answered");
+        }
+        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn take_reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(reader) => Ok(reader),
+            None => connection::open_reader(&self.shared.path, self.shared.options),
+        }
+    }
+
+    fn return_reader(&self, reader: Connection) {
+        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < IDLE_READERS {
+            readers.push(reader);
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    internal("the database is closed")
+}

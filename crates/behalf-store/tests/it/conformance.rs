@@ -1,0 +1,243 @@
+//! What every engine must do alike. Each storage defect adds a case here first.
+
+use behalf_core::{
+    Actor, ClientId, DangerousSeededRng, Event, EventKind, TenantId, Timestamp, UserId,
+};
+use behalf_store::identity::users::UserParams;
+use behalf_store::identity::{clients, grants, users};
+use behalf_store::{Statement, Storage, StoreError, UnitOfWork, Value, outbox};
+
+/// Runs every case on `storage`, each in a tenant of its own.
+pub(crate) async fn run_all(storage: &Storage) {
+    a_unit_is_stored_whole_or_not_at_all(storage).await;
+    a_failed_precondition_is_a_conflict_with_its_name(storage).await;
+    a_unique_key_is_a_conflict_with_its_name(storage).await;
+    a_returned_value_reaches_later_statements_and_the_caller(storage).await;
+    values_round_trip(storage).await;
+    identifiers_keep_their_case_and_their_unicode(storage).await;
+    tenants_do_not_see_each_other(storage).await;
+    events_wait_in_the_order_of_their_commits(storage).await;
+    concurrent_units_lose_nothing_and_a_version_admits_one(storage).await;
+    a_code_is_redeemed_once_by_many(storage).await;
+}
+
+fn tenant(name: &str) -> TenantId {
+    name.parse().unwrap()
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn unit(seed: u64) -> UnitOfWork {
+    UnitOfWork::new(at(1_000), &DangerousSeededRng::new(seed))
+}
+
+fn user<'a>(user_id: &'a UserId, email: &'a str) -> UserParams<'a> {
+    let (email_key, username_key) = (Some(email), None);
+    UserParams { user_id, email_key, username_key, profile: "{}", blocked: false, roles: "" }
+}
+
+async fn a_unit_is_stored_whole_or_not_at_all(storage: &Storage) {
+    let tenant = tenant("whole");
+    let (ann, bob): (UserId, UserId) = ("ann".parse().unwrap(), "bob".parse().unwrap());
+    let mut first = unit(1);
+    first.add(users::insert(&tenant, &user(&ann, "ann@example.com"), at(1)));
+    storage.commit(first).await.unwrap();
+
+    let mut second = unit(2);
+    second.add(users::insert(&tenant, &user(&bob, "bob@example.com"), at(2)));
+    second.record(&Event::new(&tenant, EventKind::UserCreated, Actor::System));
+    second.add(users::insert(&tenant, &user(&ann, "other@example.com"), at(2)));
+    let refused = storage.commit(second).await.unwrap_err();
+    assert!(refused.is_conflict("user exists"), "{refused}");
+    assert!(users::find(storage, &tenant, &bob).await.unwrap().is_none());
+    let waiting = outbox::list(storage, 10_000).await.unwrap();
+    assert!(waiting.iter().all(|event| event.tenant_id != tenant.as_str()));
+}
+
+async fn a_failed_precondition_is_a_conflict_with_its_name(storage: &Storage) {
+    let tenant = tenant("precondition");
+    let ann: UserId = "ann".parse().unwrap();
+    let mut create = unit(3);
+    create.add(users::insert(&tenant, &user(&ann, "a@example.com"), at(1)));
+    storage.commit(create).await.unwrap();
+    for (version, expected) in [(7, Err("user changed")), (1, Ok(())), (1, Err("user changed"))] {
+        let mut change = unit(4);
+        change.add(users::update(&tenant, &user(&ann, "b@example.com"), version, at(2)));
+        match (storage.commit(change).await, expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(error), Err(name)) => assert!(error.is_conflict(name), "{error}"),
+            (result, expected) => panic!("{result:?} instead of {expected:?}"),
+        }
+    }
+}
+
+async fn a_unique_key_is_a_conflict_with_its_name(storage: &Storage) {
+    let tenant = tenant("unique");
+    let (ann, bob): (UserId, UserId) = ("ann".parse().unwrap(), "bob".parse().unwrap());
+    let mut twice = unit(5);
+    twice.add(users::insert(&tenant, &user(&ann, "same@example.com"), at(1)));
+    twice.add(users::insert(&tenant, &user(&bob, "same@example.com"), at(1)));
+    let refused = storage.commit(twice).await.unwrap_err();
+    assert_eq!(refused, StoreError::Conflict { what: "user exists" });
+}
+
+async fn a_returned_value_reaches_later_statements_and_the_caller(storage: &Storage) {
+    let tenant = tenant("returned");
+    let mut count = unit(6);
+    count.add(users::count_failure(&tenant, "ann", "::1", at(0), at(1)));
+    count.add(
+        Statement::new(
+            "INSERT INTO sign_in_failures (tenant_id, account, address, failures, last_at)
+             VALUES ($1, $2, $2, $3, $4)",
+        )
+        .bind(&tenant)
+        .bind("copy")
+        .bind_returned("failures")
+        .bind(at(1)),
+    );
+    let committed = storage.commit(count).await.unwrap();
+    assert_eq!(committed.value::<i64>("failures").unwrap(), 1);
+    let copy = users::find_failures(storage, &tenant, "copy", "copy").await.unwrap().unwrap();
+    assert_eq!(copy.failures, 1);
+
+    let mut unknown = unit(7);
+    unknown.add(Statement::new("SELECT $1").bind_returned("nothing"));
+    let refused = storage.commit(unknown).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Internal { .. }), "{refused}");
+}
+
+async fn values_round_trip(storage: &Storage) {
+    let tenant = tenant("values");
+    let client: ClientId = "app".parse().unwrap();
+    let hash: [u8; 32] = std::array::from_fn(|i| u8::try_from(i * 8).unwrap());
+    let settings = "{\"name\":\"Zoë \u{1F511} \\u0000\"}";
+    let mut create = unit(8);
+    create.add(clients::insert(&tenant, &client, Some(hash), settings, at(i64::MAX / 2_000_000)));
+    storage.commit(create).await.unwrap();
+    let found = clients::find(storage, &tenant, &client).await.unwrap().unwrap();
+    assert_eq!(found.secret_hash.as_deref(), Some(hash.as_slice()));
+    assert_eq!(found.settings, settings);
+
+    const READ: &str = "SELECT created_at FROM clients WHERE tenant_id = $1";
+    let row = storage.find(READ, [(&tenant).into()]).await.unwrap();
+    assert!(row.unwrap().take::<String>(0).is_err(), "a number is not text");
+    let null = storage.find("SELECT NULL WHERE $1 = $1", [Value::Int(1)]).await.unwrap();
+    assert_eq!(null.unwrap().take::<Option<String>>(0).unwrap(), None);
+}
+
+/// CVE-2026-55170 was an engine whose collation folded case.
+async fn identifiers_keep_their_case_and_their_unicode(storage: &Storage) {
+    let tenant = tenant("case");
+    // Composed and decomposed é, dotted and dotless i, and plain case are different people.
+    let names = ["ann", "Ann", "\u{e9}", "e\u{301}", "\u{130}", "i", "ann\u{200b}"];
+    let mut create = unit(9);
+    for name in names {
+        let user_id = name.parse().unwrap();
+        let params = UserParams { username_key: Some(name), email_key: None, ..user(&user_id, "") };
+        create.add(users::insert(&tenant, &params, at(1)));
+    }
+    storage.commit(create).await.unwrap();
+    for name in names {
+        let found = users::find(storage, &tenant, &name.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(found.user_id.as_str(), name);
+        let found = users::find_by_sign_in_name(storage, &tenant, name).await.unwrap().unwrap();
+        assert_eq!(found.user_id.as_str(), name);
+    }
+    assert!(users::find(storage, &tenant, &"ANN".parse().unwrap()).await.unwrap().is_none());
+}
+
+async fn tenants_do_not_see_each_other(storage: &Storage) {
+    let (mine, yours) = (tenant("mine"), tenant("yours"));
+    let ann: UserId = "ann".parse().unwrap();
+    let mut create = unit(10);
+    create.add(users::insert(&mine, &user(&ann, "ann@example.com"), at(1)));
+    create.add(users::insert(&yours, &user(&ann, "ann@example.com"), at(1)));
+    storage.commit(create).await.unwrap();
+    let mut change = unit(11);
+    change.add(users::set_password(&mine, &ann, "hash", false, at(2)));
+    storage.commit(change).await.unwrap();
+    let other = users::find(storage, &yours, &ann).await.unwrap().unwrap();
+    assert_eq!((other.password_hash, other.version), (None, 1));
+    assert_eq!(users::count(storage, &mine).await.unwrap(), 1);
+}
+
+async fn events_wait_in_the_order_of_their_commits(storage: &Storage) {
+    let tenant = tenant("events");
+    let mut ids = Vec::new();
+    for seed in 0..5_i64 {
+        let rng = DangerousSeededRng::new(100 + seed.unsigned_abs());
+        let mut unit = UnitOfWork::new(at(2_000 + seed), &rng);
+        for step in 0..3 {
+            let event = Event::new(&tenant, EventKind::UserUpdated, Actor::System);
+            ids.push(unit.record(&event.with("step", step)));
+        }
+        storage.commit(unit).await.unwrap();
+    }
+    let waiting = outbox::list(storage, 10_000).await.unwrap();
+    let mine: Vec<_> = waiting.iter().filter(|row| row.tenant_id == tenant.as_str()).collect();
+    assert_eq!(mine.iter().map(|row| row.event_id.clone()).collect::<Vec<_>>(), ids);
+    assert_eq!(mine[4].facts, "{\"step\":1}");
+    assert_eq!(mine[4].kind, "user.updated");
+    assert_eq!(mine[4].at, at(2_001));
+}
+
+async fn concurrent_units_lose_nothing_and_a_version_admits_one(storage: &Storage) {
+    let tenant = tenant("concurrent");
+    let ann: UserId = "ann".parse().unwrap();
+    let mut create = unit(12);
+    create.add(users::insert(&tenant, &user(&ann, "ann@example.com"), at(1)));
+    storage.commit(create).await.unwrap();
+
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..64_u64 {
+        let (storage, tenant, ann) = (storage.clone(), tenant.clone(), ann.clone());
+        tasks.spawn(async move {
+            let mut counted = UnitOfWork::new(at(3), &DangerousSeededRng::new(1_000 + writer));
+            counted.add(users::count_failure(&tenant, "ann", "::1", at(0), at(3)));
+            storage.commit(counted).await.unwrap();
+            let mut versioned = UnitOfWork::new(at(3), &DangerousSeededRng::new(2_000 + writer));
+            versioned.add(users::update(&tenant, &user(&ann, "ann@example.com"), 1, at(3)));
+            storage.commit(versioned).await.is_ok()
+        });
+    }
+    let won = tasks.join_all().await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1, "exactly one update of version 1");
+    let failures = users::find_failures(storage, &tenant, "ann", "::1").await.unwrap().unwrap();
+    assert_eq!(failures.failures, 64);
+}
+
+async fn a_code_is_redeemed_once_by_many(storage: &Storage) {
+    let tenant = tenant("codes");
+    let code = grants::CodeRow {
+        client_id: "app".parse().unwrap(),
+        details: "{}".to_owned(),
+        family_id: "family".to_owned(),
+        expires_at: at(2_000),
+        used_at: None,
+    };
+    let mut issue = unit(13);
+    issue.add(grants::insert_code(&tenant, &[7; 32], &code));
+    storage.commit(issue).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for racer in 0..32_u64 {
+        let (storage, tenant) = (storage.clone(), tenant.clone());
+        tasks.spawn(async move {
+            let mut unit = UnitOfWork::new(at(1_001), &DangerousSeededRng::new(3_000 + racer));
+            unit.add(grants::use_code(&tenant, &[7; 32], at(1_001)));
+            match storage.commit(unit).await {
+                Ok(_) => true,
+                Err(error) => {
+                    assert!(error.is_conflict("code was used"), "{error}");
+                    false
+                }
+            }
+        });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|won| *won).count(), 1);
+    let mut late = unit(14);
+    late.add(grants::insert_code(&tenant, &[8; 32], &code));
+    late.add(grants::use_code(&tenant, &[8; 32], at(2_000)));
+    assert!(storage.commit(late).await.is_err(), "a code that ran out is not redeemed");
+}

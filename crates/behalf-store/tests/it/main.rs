@@ -1,0 +1,6 @@
+//! The store through its port: one conformance kit, run on every engine, and what is special to
+//! the embedded one.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod conformance;
+mod sqlite;

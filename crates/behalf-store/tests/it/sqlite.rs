@@ -1,0 +1,58 @@
+//! The embedded engine: the kit, and its files.
+
+use behalf_core::{DangerousSeededRng, TenantId, Timestamp};
+use behalf_store::identity::users;
+use behalf_store::{SqliteOptions, Storage, StoreError, UnitOfWork};
+
+use crate::conformance;
+
+fn open(dir: &std::path::Path) -> Result<Storage, StoreError> {
+    Storage::open_sqlite(dir, SqliteOptions::default(), Timestamp::from_secs(1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_store_passes_the_conformance_kit() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path()).unwrap();
+    conformance::run_all(&storage).await;
+    storage.close().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant: TenantId = "default".parse().unwrap();
+    let storage = open(dir.path()).unwrap();
+    let mut unit = UnitOfWork::new(Timestamp::from_secs(1), &DangerousSeededRng::new(1));
+    unit.add(users::count_failure(
+        &tenant,
+        "ann",
+        "::1",
+        Timestamp::from_secs(0),
+        Timestamp::from_secs(1),
+    ));
+    storage.commit(unit).await.unwrap();
+    storage.close().await;
+    let reopened = open(dir.path()).unwrap();
+    assert!(users::find_failures(&reopened, &tenant, "ann", "::1").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_writes_instead_of_losing_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path()).unwrap();
+    storage.close().await;
+    let mut unit = UnitOfWork::new(Timestamp::from_secs(1), &DangerousSeededRng::new(1));
+    unit.add(users::clear_failures(&"default".parse().unwrap(), "ann", "::1"));
+    assert!(storage.commit(unit).await.is_err());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("behalf.db");
+    let text = "this is somebody's diary, not a database\n".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    assert!(matches!(open(dir.path()), Err(StoreError::Corrupt { .. })));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}

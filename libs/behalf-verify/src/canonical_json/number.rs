@@ -1,0 +1,49 @@
+//! Numbers as ECMAScript prints them (RFC 8785 §3.2.2.3, ECMA-262 `Number::toString`).
+
+/// `double` as ECMAScript prints it: the fewest digits that read back as the same double.
+/// `NaN` and the infinities, which JSON cannot hold, print as `null`.
+pub fn format_double(double: f64) -> String {
+    if !double.is_finite() {
+        return "null".to_owned();
+    }
+    if double == 0.0 {
+        // Also for minus zero.
+        return "0".to_owned();
+    }
+    let scientific = format!("{:e}", double.abs());
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    // The value is 0.DIGITS × 10^point.
+    let point = exponent.parse::<i32>().unwrap_or(0).saturating_add(1);
+    let sign = if double < 0.0 { "-" } else { "" };
+    format!("{sign}{}", place_point(&digits, point))
+}
+
+fn place_point(digits: &str, point: i32) -> String {
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    if (-5..=0).contains(&point) {
+        format!("0.{}{digits}", zeros(point.saturating_neg()))
+    } else if (1..=21).contains(&point) {
+        if point >= count {
+            return format!("{digits}{}", zeros(point.saturating_sub(count)));
+        }
+        let (whole, fraction) = split(digits, point);
+        format!("{whole}.{fraction}")
+    } else {
+        let exponent = point.saturating_sub(1);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let exponent = exponent.unsigned_abs();
+        match split(digits, 1) {
+            (first, "") => format!("{first}e{sign}{exponent}"),
+            (first, rest) => format!("{first}.{rest}e{sign}{exponent}"),
+        }
+    }
+}
+
+fn split(digits: &str, at: i32) -> (&str, &str) {
+    usize::try_from(at).ok().and_then(|at| digits.split_at_checked(at)).unwrap_or((digits, ""))
+}
+
+fn zeros(count: i32) -> String {
+    "0".repeat(usize::try_from(count).unwrap_or(0))
+}
