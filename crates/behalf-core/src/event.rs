@@ -25,6 +25,11 @@ pub enum Actor {
         #[serde(skip_serializing_if = "Option::is_none")]
         sub: Option<String>,
     },
+    /// A machine with a preshared key.
+    ApiKey {
+        /// The key's name.
+        name: String,
+    },
     /// Somebody on the machine, by the command line.
     Local {
         /// The operating system's user id.
@@ -84,6 +89,8 @@ event_kinds! {
     ResourceServerUpdated = "resource_server.updated",
     /// A client was granted scopes of an API.
     ClientGrantWritten = "client_grant.written",
+    /// A preshared key was written.
+    ApiKeyWritten = "api_key.written",
     /// A person signed in.
     SignInSucceeded = "sign_in.succeeded",
     /// A sign-in was refused.
@@ -106,6 +113,14 @@ event_kinds! {
     TokenReuseDetected = "token.reuse_detected",
     /// A refresh token and its family were revoked.
     TokenRevoked = "token.revoked",
+    /// An authorization store was created.
+    FgaStoreCreated = "fga.store_created",
+    /// An authorization store was deleted with everything in it.
+    FgaStoreDeleted = "fga.store_deleted",
+    /// An authorization model was written.
+    FgaModelWritten = "fga.model_written",
+    /// Relationship tuples were written or deleted.
+    FgaTuplesWritten = "fga.tuples_written",
 }
 
 impl EventKind {

@@ -3,13 +3,14 @@
 //! Roles come from the store on every request, so that a right taken away is gone at once.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodFilter, on};
+use behalf_core::Actor;
 use behalf_identity::{
-    AccessToken, Next as NextPage, OwnApi, Resource, Right, Session, TokenError, User, right,
+    AccessToken, FgaCaller, OwnApi, Resource, Right, Session, TokenError, User, right,
 };
 use behalf_store::StoreError;
 use http::header::{self, HeaderValue};
@@ -17,7 +18,8 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use crate::HttpContext;
-use crate::browser::{SetCookie, browser_of};
+use crate::browser::browser_of;
+use crate::next::{location_of, with_cookie};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Rule {
     Role(Resource, Right),
     /// The holder of an access token for this API with this scope.
     Bearer(OwnApi, &'static str),
+    /// Whoever `--fga-auth` admits to `/stores`, with this scope, within the store of the path.
+    Fga(&'static str),
 }
 
 /// A route as the rule table lists it.
@@ -51,6 +55,8 @@ pub enum Caller {
     Person(Session),
     /// The holder of an access token, and the person it is about.
     Token(AccessToken, Option<User>),
+    /// Whoever asks `/stores`.
+    Fga(FgaCaller),
 }
 
 /// A request was refused by its route's rule.
@@ -62,6 +68,8 @@ pub enum Denial {
     Scope(&'static str),
     /// None of her roles reaches this far.
     Role,
+    /// The store of the path is out of the caller's reach.
+    FgaStore,
     /// Who it is could not be looked up.
     Store(StoreError),
 }
@@ -71,7 +79,7 @@ impl Denial {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::Scope(_) | Self::Role => StatusCode::FORBIDDEN,
+            Self::Scope(_) | Self::Role | Self::FgaStore => StatusCode::FORBIDDEN,
             Self::Store(StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -82,7 +90,7 @@ impl Denial {
         match self {
             Self::Unauthenticated(_) => "invalid_token",
             Self::Scope(_) => "insufficient_scope",
-            Self::Role => "forbidden",
+            Self::Role | Self::FgaStore => "forbidden",
             Self::Store(_) => "server_error",
         }
     }
@@ -94,6 +102,7 @@ impl Denial {
             Self::Unauthenticated(Some(error)) => error.to_string(),
             Self::Scope(scope) => format!("the access token lacks scope `{scope}`"),
             Self::Role => "none of your roles allows this".to_owned(),
+            Self::FgaStore => "these credentials do not reach this store".to_owned(),
             Self::Store(_) => "try again later; nothing was done".to_owned(),
         }
     }
@@ -108,7 +117,7 @@ impl Denial {
             Self::Scope(scope) => {
                 format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")
             }
-            Self::Role | Self::Store(_) => return None,
+            Self::Role | Self::FgaStore | Self::Store(_) => return None,
         };
         HeaderValue::from_str(&text).ok()
     }
@@ -124,12 +133,20 @@ pub struct Routes {
     shape: DenialShape,
     router: Router<HttpContext>,
     rules: Vec<RouteRule>,
+    body_limit: Option<usize>,
 }
 
 impl Routes {
     /// No routes yet.
     pub fn new(context: HttpContext, shape: DenialShape) -> Self {
-        Self { context, shape, router: Router::new(), rules: Vec::new() }
+        Self { context, shape, router: Router::new(), rules: Vec::new(), body_limit: None }
+    }
+
+    /// The routes added from here on read bodies of up to `bytes`.
+    #[must_use]
+    pub const fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = Some(bytes);
+        self
     }
 
     /// Adds `handler` at `path`, guarded by `rule`.
@@ -141,7 +158,11 @@ impl Routes {
     {
         let guard = Guard { context: self.context.clone(), rule, shape: self.shape };
         if let Ok(filter) = MethodFilter::try_from(method.clone()) {
-            let route = on(filter, handler).route_layer(from_fn_with_state(guard, enforce));
+            let mut route = on(filter, handler);
+            if let Some(bytes) = self.body_limit {
+                route = route.route_layer(DefaultBodyLimit::max(bytes));
+            }
+            let route = route.route_layer(from_fn_with_state(guard, enforce));
             self.router = self.router.route(path, route);
             self.rules.push(RouteRule { method, path, rule });
         }
@@ -176,6 +197,7 @@ async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Re
         Rule::Person => admit_person(&guard, &parts, None).await,
         Rule::Role(resource, right) => admit_person(&guard, &parts, Some((resource, right))).await,
         Rule::Bearer(api, scope) => admit_bearer(&guard, &parts, api, scope).await,
+        Rule::Fga(scope) => admit_fga(&guard, &parts, scope).await,
     };
     match admitted {
         Ok(caller) => {
@@ -224,15 +246,7 @@ async fn admit_person(
 
 /// Pages without a session redirect to sign-in and come back (DESIGN §2).
 async fn redirect_to_sign_in(guard: &Guard, parts: &Parts) -> Result<Response, Refusal> {
-    let identity = &guard.context.identity;
-    let mut browser = browser_of(parts, &guard.context);
-    let cookie = match &browser.cookie {
-        Some(_) if identity.form_token(&browser).is_some() => None,
-        _ => Some(identity.mint_cookie()),
-    };
-    if let Some(cookie) = &cookie {
-        browser.cookie = Some(cookie.clone());
-    }
+    let context = &guard.context;
     // What was posted is not repeated after signing in, so a form's page is where she returns.
     let is_read = matches!(parts.method, Method::GET | Method::HEAD);
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -241,15 +255,13 @@ async fn redirect_to_sign_in(guard: &Guard, parts: &Parts) -> Result<Response, R
         path if path.starts_with("/account") => "/account",
         _ => "/console",
     };
-    let next = identity.begin_page_sign_in(return_to, &browser).await.map_err(Denial::Store)?;
-    let NextPage::SignIn(handle) = next else { return Err(Denial::Role.into()) };
     let status = if is_read { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
-    let location = [(header::LOCATION, format!("/u/login?state={handle}"))];
-    let set_cookie = cookie.map(|cookie| SetCookie::new(&guard.context, cookie));
-    Ok(match set_cookie {
-        Some(set_cookie) => (status, set_cookie, location).into_response(),
-        None => (status, location).into_response(),
+    with_cookie(context, browser_of(parts, context), async |browser| {
+        let next = context.identity.begin_page_sign_in(return_to, &browser).await;
+        let next = next.map_err(Denial::Store)?;
+        Ok::<_, Refusal>((status, [(header::LOCATION, location_of(next))]))
     })
+    .await
 }
 
 async fn admit_bearer(
@@ -277,6 +289,44 @@ async fn admit_bearer(
         return Err(Denial::Scope(scope).into());
     }
     Ok(Some(Caller::Token(token, user)))
+}
+
+/// DESIGN §7: an access token, a preshared key, or nobody at all, as the operator chose.
+async fn admit_fga(
+    guard: &Guard,
+    parts: &Parts,
+    scope: &'static str,
+) -> Result<Option<Caller>, Refusal> {
+    let HttpContext { identity, fga_auth, .. } = &guard.context;
+    let token = bearer_token(parts);
+    let caller = match token {
+        _ if fga_auth.none => {
+            FgaCaller { actor: Actor::Anonymous, scopes: vec![scope.to_owned()], stores: None }
+        }
+        None => return Err(Denial::Unauthenticated(None).into()),
+        Some(token) => {
+            let key = match fga_auth.preshared {
+                true => identity.find_fga_key(token).await.map_err(Denial::Store)?,
+                false => None,
+            };
+            match key {
+                Some(caller) => caller,
+                None if fga_auth.oidc => {
+                    let verified = identity.verify_fga_token(token).await.map_err(Denial::Store)?;
+                    verified.map_err(|error| Denial::Unauthenticated(Some(error)))?.1
+                }
+                None => return Err(Denial::Unauthenticated(Some(TokenError::Invalid)).into()),
+            }
+        }
+    };
+    if !caller.scopes.iter().any(|known| known == scope) {
+        return Err(Denial::Scope(scope).into());
+    }
+    let store_id = parts.uri.path().split('/').nth(2);
+    if store_id.is_some_and(|store_id| !caller.may_reach(store_id)) {
+        return Err(Denial::FgaStore.into());
+    }
+    Ok(Some(Caller::Fga(caller)))
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter.

@@ -7,9 +7,11 @@ mod access;
 mod browser;
 mod form;
 mod headers;
+mod next;
 mod params;
 
 use axum::response::Response;
+use behalf_authz::Authz;
 use behalf_identity::Identity;
 use http::StatusCode;
 
@@ -17,11 +19,29 @@ pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule};
 pub use browser::{BrowserOf, PeerAddress, SetCookie, cookie_name};
 pub use form::{FormError, PageForm, TOKEN_FIELD};
 pub use headers::{CspSource, page_headers, security_headers};
+pub use next::{location_of, with_cookie};
 pub use params::{Params, ParamsError};
 
 /// How an error is shown to a person: status, title, what happened and what to do next. The console
 /// renders it; APIs that answer browsers call it.
 pub type ErrorPage = fn(StatusCode, &str, &str) -> Response;
+
+/// How callers of `/stores` show who they are (`--fga-auth`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FgaAuth {
+    /// By an access token.
+    pub oidc: bool,
+    /// By a preshared key.
+    pub preshared: bool,
+    /// Not at all: only while every listener is loopback.
+    pub none: bool,
+}
+
+impl Default for FgaAuth {
+    fn default() -> Self {
+        Self { oidc: true, preshared: true, none: false }
+    }
+}
 
 /// What every route can reach.
 #[derive(Clone, Debug)]
@@ -34,4 +54,8 @@ pub struct HttpContext {
     pub version: &'static str,
     /// Renders errors for people.
     pub error_page: ErrorPage,
+    /// The authorization service.
+    pub authz: Authz,
+    /// Who may ask it.
+    pub fga_auth: FgaAuth,
 }

@@ -297,4 +297,14 @@ impl Identity {
         })
         .transpose()
     }
+
+    /// The audiences of registered APIs whose tokens open `/stores`.
+    pub(crate) async fn list_fga_audiences(&self) -> Result<Vec<String>, StoreError> {
+        let rows = access::list_resource_servers(self.storage(), self.tenant()).await?;
+        let is_fga = |settings: &str| {
+            serde_json::from_str::<ResourceServerSettings>(settings).is_ok_and(|s| s.fga)
+        };
+        let marked = rows.into_iter().filter(|row| is_fga(&row.settings));
+        Ok(marked.map(|row| row.identifier).collect())
+    }
 }

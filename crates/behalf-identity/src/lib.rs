@@ -4,6 +4,7 @@
 //! Decides and remembers; knows no HTTP and no SQL. An [`Identity`] serves one tenant, which has
 //! its own issuer and keys.
 
+mod api_key;
 mod audience;
 mod authorize;
 mod client;
@@ -27,6 +28,7 @@ use behalf_core::{Clock, Rng, Secret, TenantId, Timestamp, new_ulid};
 use behalf_crypto::opaque;
 use behalf_store::{Storage, UnitOfWork};
 
+pub use api_key::{FgaCaller, FgaKeyEntry, FgaKeySettings};
 pub use audience::{Api, OwnApi, ResourceServerSettings, ScopeSettings};
 pub use authorize::{AuthorizationRequest, AuthorizeError, AuthorizeParams, Next, Prompt};
 pub use client::{

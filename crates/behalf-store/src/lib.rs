@@ -6,6 +6,7 @@
 //! domain; row structs live here, and the domain crates turn them into their own types.
 
 mod error;
+pub mod fga;
 pub mod identity;
 mod migrations;
 pub mod outbox;

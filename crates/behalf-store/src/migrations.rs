@@ -22,6 +22,12 @@ const SQLITE: &[Migration] = &[
         slug: "identity",
         text: include_str!("../migrations/0002_identity.sql"),
     },
+    Migration { number: 3, slug: "fga", text: include_str!("../migrations/0003_fga.sql") },
+    Migration {
+        number: 4,
+        slug: "api_keys",
+        text: include_str!("../migrations/0004_api_keys.sql"),
+    },
 ];
 
 /// Brings an embedded store to this version's schema.

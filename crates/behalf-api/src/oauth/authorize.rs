@@ -1,9 +1,9 @@
 //! The authorization endpoint: by GET or form POST, answered by a redirect or a page.
 
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
-use behalf_http::{BrowserOf, HttpContext, Params, SetCookie};
-use behalf_identity::{AuthorizeError, AuthorizeParams, Browser, Next};
+use axum::response::Response;
+use behalf_http::{BrowserOf, HttpContext, Params, location_of, with_cookie};
+use behalf_identity::{AuthorizeError, AuthorizeParams, Browser};
 use behalf_store::StoreError;
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -26,37 +26,19 @@ pub(super) async fn post(
     authorize(context, browser, &body).await
 }
 
-async fn authorize(context: HttpContext, mut browser: Browser, text: &[u8]) -> Response {
+async fn authorize(context: HttpContext, browser: Browser, text: &[u8]) -> Response {
     let params = match Params::from_urlencoded(text) {
         Ok(params) => authorize_params(params),
         // Never at the redirect address: a repeated parameter may be the redirect address itself.
         Err(error) => return refused(&context, &AuthorizeError::Invalid(error.to_string())),
     };
-    let cookie = match context.identity.form_token(&browser) {
-        Some(_) => None,
-        None => Some(context.identity.mint_cookie()),
-    };
-    if let Some(cookie) = &cookie {
-        browser.cookie = Some(cookie.clone());
-    }
-    let location = match context.identity.authorize(params, &browser).await {
-        Ok(next) => location(next),
-        Err(error) => return refused(&context, &error),
-    };
-    let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
-    match cookie.map(|cookie| SetCookie::new(&context, cookie)) {
-        Some(set_cookie) => (StatusCode::FOUND, set_cookie, headers).into_response(),
-        None => (StatusCode::FOUND, headers).into_response(),
-    }
-}
-
-fn location(next: Next) -> String {
-    match next {
-        Next::Client(uri) => uri,
-        Next::Page(path) => path,
-        Next::SignIn(handle) => format!("/u/login?state={handle}"),
-        Next::Consent(handle) => format!("/u/consent?state={handle}"),
-    }
+    let answer = with_cookie(&context, browser, async |browser| {
+        let next = context.identity.authorize(params, &browser).await?;
+        let headers =
+            [(header::LOCATION, location_of(next)), (header::CACHE_CONTROL, "no-store".to_owned())];
+        Ok((StatusCode::FOUND, headers))
+    });
+    answer.await.unwrap_or_else(|error| refused(&context, &error))
 }
 
 fn refused(context: &HttpContext, error: &AuthorizeError) -> Response {

@@ -140,7 +140,7 @@ fn rotation_keeps_old_values_and_rewrapping_frees_the_old_key() {
     assert_eq!(Keyring::version_of(&rewrapped), Ok(2));
     assert_eq!(old[65..], rewrapped[65..], "the payload is not sealed again");
 
-    let without_first = Keyring::unlock(&root, &["acme"], &[second.clone()]).unwrap();
+    let without_first = Keyring::unlock(&root, &["acme"], std::slice::from_ref(&second)).unwrap();
     assert_eq!(opened(&without_first, &CONTEXT, &rewrapped).unwrap(), b"token");
     assert_eq!(opened(&without_first, &CONTEXT, &old), Err(OpenError::UnknownKek(1)));
     assert_eq!(ring.rewrap(&["elsewhere"], &old, &rng), Err(OpenError::Decryption));
@@ -161,7 +161,7 @@ fn wrapped_keys_open_only_with_their_root_key_owner_and_version() {
     let unlock = |owner: &[&str], wrapped: &[WrappedKek]| {
         Keyring::unlock(&root, owner, wrapped).map(|ring| ring.current_version())
     };
-    assert_eq!(unlock(&["acme"], &[first.clone(), second.clone()]), Ok(2));
+    assert_eq!(unlock(&["acme"], &[first.clone(), second]), Ok(2));
     assert_eq!(unlock(&["globex"], std::slice::from_ref(&first)), Err(OpenError::Decryption));
     assert_eq!(unlock(&[], std::slice::from_ref(&first)), Err(OpenError::Decryption));
     assert_eq!(unlock(&["acme"], &[]), Err(OpenError::Versions));

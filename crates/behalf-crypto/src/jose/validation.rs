@@ -18,7 +18,7 @@ pub struct Validation<'a> {
 }
 
 /// Why claims are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ClaimError {
     /// A claim that must be there is not.
     #[error("claim `{0}` is missing")]

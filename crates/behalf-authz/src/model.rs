@@ -1,0 +1,98 @@
+//! Models: written, never changed; the latest answers unless another is named.
+
+use behalf_core::{Actor, Event, EventKind};
+use behalf_fga::AuthorizationModel;
+use behalf_store::UnitOfWork;
+use behalf_store::fga::{self, FgaModelRow};
+
+use crate::Authz;
+use crate::error::AuthzError;
+use crate::state::Writer;
+
+impl Authz {
+    /// Writes a model and returns its id.
+    ///
+    /// # Errors
+    /// When the model breaks a rule of the type system.
+    pub async fn write_model(
+        &self,
+        store_id: &str,
+        model: AuthorizationModel,
+        actor: &Actor,
+    ) -> Result<String, AuthzError> {
+        let store = self.open(store_id).await?;
+        let mut writer = store.hold(self.storage(), self.tenant()).await?;
+        // Checked and compiled before it is stored, so that a stored model always binds.
+        let json = model.to_json().map_err(|error| AuthzError::Invalid(error.to_string()))?;
+        writer.fga.add_model(model)?;
+        let mut unit = self.unit();
+        let row = self.plan_model(&mut unit, store_id, &writer, json, actor);
+        let model_id = row.model_id.clone();
+        // Not on the caller's future: a caller who goes away must not leave the memory behind.
+        let (storage, shared) = (self.storage().clone(), store);
+        let task = tokio::spawn(async move {
+            match storage.commit(unit).await {
+                Ok(_) => {
+                    writer.add_model(row);
+                    let latest = writer.latest().unwrap_or_default();
+                    writer.bind(&latest)?;
+                    shared.publish(&writer);
+                    Ok(())
+                }
+                Err(error) => {
+                    writer.is_stale = true;
+                    Err(AuthzError::from(error))
+                }
+            }
+        });
+        task.await.map_err(|_panicked| AuthzError::Contention)??;
+        Ok(model_id)
+    }
+
+    pub(crate) fn plan_model(
+        &self,
+        unit: &mut UnitOfWork,
+        store_id: &str,
+        writer: &Writer,
+        json: String,
+        actor: &Actor,
+    ) -> FgaModelRow {
+        let row = FgaModelRow { number: writer.next_number, model_id: self.new_id(), model: json };
+        unit.add(fga::insert_model(self.tenant(), store_id, &row, self.now()));
+        unit.record(
+            &Event::new(self.tenant(), EventKind::FgaModelWritten, actor.clone())
+                .with("store_id", store_id)
+                .with("model_id", row.model_id.as_str()),
+        );
+        row
+    }
+
+    /// The model's id and JSON: the named one, or the latest.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, `ModelNotFound`, `NoModel`.
+    pub async fn load_model(
+        &self,
+        store_id: &str,
+        model_id: Option<&str>,
+    ) -> Result<(String, String), AuthzError> {
+        let rows = self.list_models(store_id).await?;
+        match model_id {
+            Some(model_id) => rows
+                .into_iter()
+                .find(|(known, _)| known == model_id)
+                .ok_or_else(|| AuthzError::ModelNotFound(model_id.to_owned())),
+            None => rows.into_iter().next().ok_or_else(|| AuthzError::NoModel(store_id.to_owned())),
+        }
+    }
+
+    /// Every model's id and JSON, newest first.
+    ///
+    /// # Errors
+    /// `StoreNotFound`.
+    pub async fn list_models(&self, store_id: &str) -> Result<Vec<(String, String)>, AuthzError> {
+        self.load_store(store_id).await?;
+        let rows = fga::list_models(self.storage(), self.tenant(), store_id).await?;
+        Ok(rows.into_iter().rev().map(|row| (row.model_id, row.model)).collect())
+    }
+}

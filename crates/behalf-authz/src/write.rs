@@ -1,0 +1,166 @@
+//! Writes: planned while the store is held, committed with whatever else belongs to them, and only
+//! then shown to readers.
+
+use std::sync::Arc;
+
+use behalf_core::{Actor, Event, EventKind};
+use behalf_fga::{Change, WriteRequest};
+use behalf_store::fga::{self, FgaLogRow};
+use behalf_store::{Committed, StoreError, UnitOfWork};
+use behalf_verify::sha256_hex;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::Authz;
+use crate::error::AuthzError;
+use crate::state::{OpenStore, Writer};
+
+/// How often a write is planned again because another node was faster.
+const ATTEMPTS: u32 = 5;
+
+/// A write that fits the store as it is; the store is held until it is committed or dropped.
+#[derive(Debug)]
+pub struct PlannedWrite {
+    store: Arc<OpenStore>,
+    writer: OwnedMutexGuard<Writer>,
+    changes: Vec<Change>,
+    row: FgaLogRow,
+    actor: Actor,
+}
+
+impl PlannedWrite {
+    /// The revision that the store has once this is committed.
+    pub const fn revision(&self) -> i64 {
+        self.row.revision
+    }
+
+    fn add_to(&self, authz: &Authz, unit: &mut UnitOfWork) {
+        let actor = serde_json::to_string(&self.actor).unwrap_or_default();
+        let store_id = &self.store.store_id;
+        for statement in fga::append_log(authz.tenant(), store_id, &self.row, &actor) {
+            unit.add(statement);
+        }
+        let writes = self.changes.iter().filter(|change| matches!(change, Change::Write(_)));
+        let writes = u32::try_from(writes.count()).unwrap_or(u32::MAX);
+        let total = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
+        unit.record(
+            &Event::new(authz.tenant(), EventKind::FgaTuplesWritten, self.actor.clone())
+                .with("store_id", store_id.as_str())
+                .with("revision", self.row.revision)
+                .with("writes", writes)
+                .with("deletes", total.saturating_sub(writes))
+                .with("changes_sha256", sha256_hex(self.row.changes.as_bytes())),
+        );
+    }
+
+    /// Shows a committed write to readers.
+    fn publish(mut self) {
+        match self.writer.fga.apply(&self.changes) {
+            Ok(revision) if i64::try_from(revision.0).ok() == Some(self.row.revision) => {}
+            // The log is right and the memory is not: read it again before the next answer.
+            Ok(_) | Err(_) => {
+                tracing::error!(store = %self.store.store_id, "a write did not apply in memory");
+                self.writer.is_stale = true;
+            }
+        }
+        self.store.publish(&self.writer);
+    }
+}
+
+impl Authz {
+    /// Checks a write against the model (the latest unless one is named) and the newest version,
+    /// and holds the store. `None` when it changes nothing.
+    ///
+    /// # Errors
+    /// The rule of OpenFGA's Write that the request breaks.
+    pub async fn plan_write(
+        &self,
+        store_id: &str,
+        model_id: Option<&str>,
+        request: &WriteRequest,
+        actor: &Actor,
+    ) -> Result<Option<PlannedWrite>, AuthzError> {
+        let store = self.open(store_id).await?;
+        let mut writer = store.hold(self.storage(), self.tenant()).await?;
+        let model_id = match (model_id, writer.latest()) {
+            (Some(model_id), _) => model_id.into(),
+            (None, Some(latest)) => latest,
+            (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
+        };
+        let model = writer.bind(&model_id)?;
+        let changes = writer.fga.plan_write(&model, request)?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(&changes).map_err(|error| StoreError::Internal {
+            reason: format!("changes as JSON: {error}"),
+        })?;
+        let row = FgaLogRow {
+            revision: writer.revision().saturating_add(1),
+            changes: text,
+            at: self.now(),
+        };
+        Ok(Some(PlannedWrite { store, writer, changes, row, actor: actor.clone() }))
+    }
+
+    /// Commits `unit` together with the planned writes, then shows them to readers. It runs to its
+    /// end even if the caller goes away: a committed revocation is never left unseen.
+    ///
+    /// # Errors
+    /// `Conflict("store moved")` when another node wrote meanwhile, or what the unit's own
+    /// preconditions say; then nothing was stored.
+    pub async fn commit(
+        &self,
+        mut unit: UnitOfWork,
+        writes: Vec<PlannedWrite>,
+    ) -> Result<Committed, StoreError> {
+        for write in &writes {
+            write.add_to(self, &mut unit);
+        }
+        let storage = self.storage().clone();
+        let task = tokio::spawn(async move {
+            match storage.commit(unit).await {
+                Ok(committed) => {
+                    writes.into_iter().for_each(PlannedWrite::publish);
+                    Ok(committed)
+                }
+                Err(error) => {
+                    // A conflict was not stored; of any other failure that is not known.
+                    let is_known =
+                        matches!(error, StoreError::Conflict { what } if what != "store moved");
+                    for mut write in writes {
+                        write.writer.is_stale |= !is_known;
+                    }
+                    Err(error)
+                }
+            }
+        });
+        task.await.unwrap_or_else(|_panicked| {
+            Err(StoreError::Internal { reason: "a commit ended early".to_owned() })
+        })
+    }
+
+    /// Writes and deletes tuples; returns the store's revision.
+    ///
+    /// # Errors
+    /// As [`Authz::plan_write`].
+    pub async fn write(
+        &self,
+        store_id: &str,
+        model_id: Option<&str>,
+        request: &WriteRequest,
+        actor: &Actor,
+    ) -> Result<i64, AuthzError> {
+        for _attempt in 0..ATTEMPTS {
+            let Some(planned) = self.plan_write(store_id, model_id, request, actor).await? else {
+                return Ok(self.open(store_id).await?.writer.lock().await.revision());
+            };
+            let revision = planned.revision();
+            match self.commit(self.unit(), vec![planned]).await {
+                Ok(_) => return Ok(revision),
+                Err(error) if error.is_conflict("store moved") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AuthzError::Contention)
+    }
+}

@@ -1,0 +1,69 @@
+//! Static files: in the binary, at addresses that change with their content, cached for ever.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+/// A file.
+struct Asset {
+    stem: &'static str,
+    extension: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+const STYLESHEET: Asset = Asset {
+    stem: "console",
+    extension: "css",
+    content_type: "text/css; charset=utf-8",
+    bytes: include_bytes!("../static/console.css"),
+};
+
+const FAVICON: Asset = Asset {
+    stem: "favicon",
+    extension: "svg",
+    content_type: "image/svg+xml",
+    bytes: include_bytes!("../static/favicon.svg"),
+};
+
+impl Asset {
+    fn file_name(&self) -> String {
+        format!("{}.{:016x}.{}", self.stem, fnv1a(self.bytes), self.extension)
+    }
+}
+
+/// The stylesheet's address.
+pub(crate) fn stylesheet() -> String {
+    format!("/assets/{}", STYLESHEET.file_name())
+}
+
+/// The icon's address.
+pub(crate) fn favicon() -> String {
+    format!("/assets/{}", FAVICON.file_name())
+}
+
+/// `/assets/{file}`.
+pub(crate) async fn get(Path(file): Path<String>) -> Response {
+    match [&STYLESHEET, &FAVICON].into_iter().find(|asset| asset.file_name() == file) {
+        Some(asset) => {
+            let headers = [
+                (header::CONTENT_TYPE, asset.content_type),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ];
+            (StatusCode::OK, headers, asset.bytes).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// FNV-1a, 64 bits: tells contents apart, protects nothing.
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut rest = bytes;
+    while let [byte, tail @ ..] = rest {
+        hash ^= *byte as u64;
+        hash = hash.wrapping_mul(0x0100_0000_01b3);
+        rest = tail;
+    }
+    hash
+}

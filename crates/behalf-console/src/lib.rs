@@ -1,0 +1,110 @@
+//! Behalf's pages, rendered on the server. One page is one file: what it shows, and its handler.
+//!
+//! Every page works without script; pages in passing (sign-in, consent, sign-out) carry none.
+
+mod assets;
+mod frame;
+mod pages;
+mod time;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use behalf_http::{Caller, CspSource, Denial, HttpContext, Routes, Rule, page_headers};
+use behalf_identity::{Resource, Right};
+use http::{Method, StatusCode, header};
+
+use pages::sign_in::message::Message;
+
+pub use pages::samples;
+
+/// Every page's route.
+pub fn routes(context: &HttpContext) -> Routes {
+    use pages::{account, overview, sign_in};
+    let (get, post) = (Method::GET, Method::POST);
+    Routes::new(context.clone(), denied)
+        .route(get.clone(), "/", Rule::Person, home)
+        .route(get.clone(), "/assets/{file}", Rule::Public, assets::get)
+        .route(get.clone(), "/u/login", Rule::Public, sign_in::login::get)
+        .route(post.clone(), "/u/login", Rule::Public, sign_in::login::post)
+        .route(get.clone(), "/u/change-password", Rule::Public, sign_in::change_password::get)
+        .route(post.clone(), "/u/change-password", Rule::Public, sign_in::change_password::post)
+        .route(get.clone(), "/u/consent", Rule::Public, sign_in::consent::get)
+        .route(post.clone(), "/u/consent", Rule::Public, sign_in::consent::post)
+        .route(get.clone(), "/v2/logout", Rule::Public, sign_in::logout::v2)
+        .route(get.clone(), "/oidc/logout", Rule::Public, sign_in::logout::oidc)
+        .route(post.clone(), "/oidc/logout", Rule::Public, sign_in::logout::confirm)
+        .route(get.clone(), "/account", Rule::Person, account::home::get)
+        .route(post.clone(), "/account/sessions/end", Rule::Person, account::home::end_session)
+        .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
+        .route(
+            get,
+            "/console",
+            Rule::Role(Resource::Dashboards, Right::Read),
+            overview::overview::get,
+        )
+}
+
+/// The first page: the overview for those who may see it, else one's own account.
+async fn home(axum::Extension(caller): axum::Extension<Caller>) -> Response {
+    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
+    let path = if frame::may_see_overview(&session.user) { "/console" } else { "/account" };
+    (StatusCode::FOUND, [(header::LOCATION, path)]).into_response()
+}
+
+/// An error for a person, in passing.
+pub fn error_page(status: StatusCode, title: &str, text: &str) -> Response {
+    let message = Message { title: title.to_owned(), text: text.to_owned(), action: None };
+    show(status, &message, false, &CspSource::default())
+}
+
+/// No page and no API has this address: a page for browsers, a problem (RFC 9457) for programs.
+pub async fn not_found(State(_): State<HttpContext>, headers: http::HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        let text = "There is no page at this address. Check it, or start from the first page.";
+        let action = Some(("Go to the first page".to_owned(), "/".to_owned()));
+        let message = Message { title: "Page not found".to_owned(), text: text.to_owned(), action };
+        return show(StatusCode::NOT_FOUND, &message, false, &CspSource::default());
+    }
+    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no resource has this address"}"#;
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], body)
+        .into_response()
+}
+
+fn denied(denial: &Denial) -> Response {
+    let (title, text) = match denial {
+        Denial::Store(_) => (
+            "Not available",
+            "Behalf cannot look up who you are right now. Nothing was done; try again in a moment.",
+        ),
+        _ => (
+            "Not allowed",
+            "None of your roles lets you see this page. An administrator can give you one.",
+        ),
+    };
+    let action = Some(("Go to your account".to_owned(), "/account".to_owned()));
+    let message = Message { title: title.to_owned(), text: text.to_owned(), action };
+    show(denial.status(), &message, false, &CspSource::default())
+}
+
+/// Renders a page with its headers.
+fn show(
+    status: StatusCode,
+    page: &impl askama::Template,
+    carries_script: bool,
+    form_target: &CspSource,
+) -> Response {
+    match page.render() {
+        Ok(html) => {
+            let mut response =
+                (status, page_headers(carries_script, form_target), html).into_response();
+            let html = header::HeaderValue::from_static("text/html; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, html);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The pages, by area.
+
+pub(crate) mod account;
+pub(crate) mod overview;
+pub(crate) mod sign_in;
+
+use askama::Template as _;
+
+/// Every page rendered with example content, by name: for tests and for looking at them.
+pub fn samples() -> Vec<(String, String)> {
+    let pages = [
+        ("login", sign_in::login::samples().iter().map(|page| page.render()).collect::<Vec<_>>()),
+        (
+            "change-password",
+            sign_in::change_password::samples().iter().map(|p| p.render()).collect(),
+        ),
+        ("consent", sign_in::consent::samples().iter().map(|page| page.render()).collect()),
+        ("message", sign_in::message::samples().iter().map(|page| page.render()).collect()),
+        ("logout", sign_in::logout::samples().iter().map(|page| page.render()).collect()),
+        ("account", account::home::samples().iter().map(|page| page.render()).collect()),
+        ("overview", overview::overview::samples().iter().map(|page| page.render()).collect()),
+    ];
+    let named = pages.into_iter().flat_map(|(name, pages)| {
+        pages.into_iter().enumerate().map(move |(index, page)| {
+            (format!("{name}-{index}"), page.unwrap_or_else(|error| error.to_string()))
+        })
+    });
+    named.collect()
+}

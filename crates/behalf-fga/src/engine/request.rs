@@ -1,0 +1,249 @@
+//! Requests as callers state them, and their validation.
+
+use serde_json::{Map, Value as Json};
+
+use super::evaluate::{Evaluator, SubjectId, SubjectKindId};
+use super::overlay::Overlay;
+use super::plan::{NodeId, StoreModel};
+use crate::condition::MAX_CONDITION_COST;
+use crate::error::RequestError;
+use crate::store::Snapshot;
+use crate::tuple::{TupleKey, UserRef};
+
+/// A request may not carry more contextual tuples.
+pub const MAX_CONTEXTUAL_TUPLES: usize = 100;
+
+/// Bounds on the work of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Hops through usersets and tuplesets outside recursive relations; 0 for no limit.
+    pub resolve_node_limit: u32,
+    /// Nodes and edges looked at.
+    pub max_steps: u64,
+    /// The cost of one condition evaluation.
+    pub max_condition_cost: u64,
+    /// How many contextual tuples a request may carry.
+    pub max_contextual_tuples: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            resolve_node_limit: 25,
+            max_steps: 20_000_000,
+            max_condition_cost: MAX_CONDITION_COST,
+            max_contextual_tuples: MAX_CONTEXTUAL_TUPLES,
+        }
+    }
+}
+
+/// What every question may carry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestContext<'a> {
+    /// Tuples that hold for this request only.
+    pub contextual_tuples: &'a [TupleKey],
+    /// Values for conditions.
+    pub context: Option<&'a Map<String, Json>>,
+    /// Bounds on the work.
+    pub limits: Limits,
+}
+
+/// Does the user have the relation to the object?
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CheckRequest<'a> {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: &'a str,
+    /// A relation of the object's type.
+    pub relation: &'a str,
+    /// `type:id`.
+    pub object: &'a str,
+    /// Tuples, values and bounds.
+    pub request: RequestContext<'a>,
+}
+
+/// To which objects of a type does the user have the relation?
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListObjectsRequest<'a> {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: &'a str,
+    /// A relation of the type.
+    pub relation: &'a str,
+    /// The type of the objects.
+    pub object_type: &'a str,
+    /// Tuples, values and bounds.
+    pub request: RequestContext<'a>,
+}
+
+/// To which of these objects does the user have the relation?
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FilterRequest<'a> {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: &'a str,
+    /// A relation of the type.
+    pub relation: &'a str,
+    /// The type of the objects.
+    pub object_type: &'a str,
+    /// The objects' ids, without the type.
+    pub ids: &'a [&'a str],
+    /// Tuples, values and bounds.
+    pub request: RequestContext<'a>,
+}
+
+impl Snapshot {
+    /// Answers one check.
+    ///
+    /// # Errors
+    /// When the request is invalid under the model, a condition that decides cannot be evaluated,
+    /// or a bound is reached. An error is never an "allowed".
+    pub fn check(
+        &self,
+        model: &StoreModel,
+        check: &CheckRequest<'_>,
+    ) -> Result<bool, RequestError> {
+        let resolved = model
+            .resolve(check.user, check.relation, check.object)
+            .map_err(RequestError::InvalidInput)?;
+        let mut overlay = Overlay::new(self, model, &check.request)?;
+        let subject = subject_of(self, model, &mut overlay, resolved.user, resolved.user_node);
+        let Some(node) = model.node(resolved.node) else { return Ok(false) };
+        let object = overlay.object(self, node.object_type, resolved.object.id);
+        Evaluator::new(self, model, &overlay, &check.request, subject).check(resolved.node, object)
+    }
+
+    /// Answers many checks on this one version, each for itself.
+    ///
+    /// Neighbours with the same user, context and contextual tuples share what they work out.
+    pub fn batch_check(
+        &self,
+        model: &StoreModel,
+        checks: &[CheckRequest<'_>],
+    ) -> Vec<Result<bool, RequestError>> {
+        let mut answers = Vec::with_capacity(checks.len());
+        let mut rest = checks;
+        while let Some(first) = rest.first() {
+            let same = rest
+                .iter()
+                .take_while(|next| {
+                    next.user == first.user
+                        && next.request.limits == first.request.limits
+                        && next.request.context == first.request.context
+                        && next.request.contextual_tuples == first.request.contextual_tuples
+                })
+                .count();
+            let (group, after) = rest.split_at_checked(same).unwrap_or((rest, &[]));
+            self.check_group(model, group, first, &mut answers);
+            rest = after;
+        }
+        answers
+    }
+
+    fn check_group(
+        &self,
+        model: &StoreModel,
+        group: &[CheckRequest<'_>],
+        first: &CheckRequest<'_>,
+        answers: &mut Vec<Result<bool, RequestError>>,
+    ) {
+        let mut overlay = match Overlay::new(self, model, &first.request) {
+            Ok(overlay) => overlay,
+            Err(error) => {
+                // The checks' own errors come before those of their contextual tuples.
+                answers.extend(group.iter().map(|check| {
+                    let resolved = model.resolve(check.user, check.relation, check.object);
+                    Err(resolved.err().map_or_else(|| error.clone(), RequestError::InvalidInput))
+                }));
+                return;
+            }
+        };
+        let mut subject = None;
+        let targets: Vec<Result<(NodeId, u32), RequestError>> = group
+            .iter()
+            .map(|check| {
+                let resolved = model
+                    .resolve(check.user, check.relation, check.object)
+                    .map_err(RequestError::InvalidInput)?;
+                if subject.is_none() {
+                    let (user, node) = (resolved.user, resolved.user_node);
+                    subject = Some(subject_of(self, model, &mut overlay, user, node));
+                }
+                let object_type = model.node(resolved.node).map_or(u32::MAX, |n| n.object_type);
+                Ok((resolved.node, overlay.object(self, object_type, resolved.object.id)))
+            })
+            .collect();
+        let Some(subject) = subject else {
+            answers.extend(targets.into_iter().map(|target| target.map(|_| false)));
+            return;
+        };
+        let mut evaluator = Evaluator::new(self, model, &overlay, &first.request, subject);
+        answers.extend(
+            targets.into_iter().map(|target| target.and_then(|(n, o)| evaluator.check(n, o))),
+        );
+    }
+
+    /// Says for each id whether the user has the relation to that object.
+    ///
+    /// # Errors
+    /// When the request is invalid under the model, or one of the answers is an error.
+    pub fn filter(
+        &self,
+        model: &StoreModel,
+        filter: &FilterRequest<'_>,
+    ) -> Result<Vec<bool>, RequestError> {
+        let node = target(model, filter.object_type, filter.relation)?;
+        let mut overlay = Overlay::new(self, model, &filter.request)?;
+        let subject = user(self, model, &mut overlay, filter.user)?;
+        let object_type = model.node(node).map_or(u32::MAX, |node| node.object_type);
+        let objects: Vec<u32> =
+            filter.ids.iter().map(|id| overlay.object(self, object_type, id)).collect();
+        let mut evaluator = Evaluator::new(self, model, &overlay, &filter.request, subject);
+        objects.into_iter().map(|object| evaluator.check(node, object)).collect()
+    }
+}
+
+/// The node of a type and relation named by themselves.
+pub(super) fn target(
+    model: &StoreModel,
+    object_type: &str,
+    relation: &str,
+) -> Result<NodeId, RequestError> {
+    let plan = model
+        .type_plan(object_type)
+        .ok_or_else(|| RequestError::TypeNotFound(object_type.to_owned()))?;
+    plan.relations.get(relation).copied().ok_or_else(|| RequestError::RelationNotFound {
+        object_type: object_type.to_owned(),
+        relation: relation.to_owned(),
+    })
+}
+
+/// The subject a user's text names.
+pub(super) fn user(
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    overlay: &mut Overlay<'_>,
+    text: &str,
+) -> Result<SubjectId, RequestError> {
+    let (user, node) = model.resolve_user(text).map_err(RequestError::InvalidInput)?;
+    Ok(subject_of(snapshot, model, overlay, user, node))
+}
+
+fn subject_of(
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    overlay: &mut Overlay<'_>,
+    user: UserRef<'_>,
+    user_node: Option<NodeId>,
+) -> SubjectId {
+    let plan = model.type_plan(user.type_name());
+    let (type_number, type_class) = plan.map_or((u32::MAX, u32::MAX), |p| (p.number, p.class));
+    let (kind, id, class) = match (user, user_node) {
+        (UserRef::Userset { object, .. }, Some(node)) => {
+            (SubjectKindId::Userset(node), Some(object.id), model.userset_class(node))
+        }
+        (UserRef::Wildcard { .. }, _) => (SubjectKindId::Wildcard, None, type_class),
+        (UserRef::Object(object) | UserRef::Userset { object, .. }, _) => {
+            (SubjectKindId::Object, Some(object.id), type_class)
+        }
+    };
+    let id = id.map_or(0, |id| overlay.object(snapshot, type_number, id));
+    SubjectId { kind, type_number, id, class }
+}

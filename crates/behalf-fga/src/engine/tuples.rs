@@ -1,0 +1,151 @@
+//! Whether a tuple is valid under a bound model: the checks of Write and of contextual tuples.
+
+use super::plan::{DirectClass, Node, NodeId, StoreModel, Subject};
+use crate::error::TupleError;
+use crate::tuple::{
+    ObjectRef, TupleCondition, TupleKey, UserRef, is_relation, parse_object, parse_user,
+};
+
+/// A key whose type and relation the model has.
+pub(super) struct Resolved<'a> {
+    pub(super) node: NodeId,
+    pub(super) object: ObjectRef<'a>,
+    pub(super) user: UserRef<'a>,
+    /// The node of a userset user.
+    pub(super) user_node: Option<NodeId>,
+}
+
+impl StoreModel {
+    /// Checks a tuple as Write does.
+    ///
+    /// # Errors
+    /// The first rule the tuple breaks.
+    pub fn validate_tuple(&self, tuple: &TupleKey) -> Result<(), TupleError> {
+        let resolved = self.resolve(&tuple.user, &tuple.relation, &tuple.object)?;
+        self.direct_class_of(&resolved, tuple).map(|_| ())
+    }
+
+    /// Checks the parts of a key, not whether a tuple with it may exist.
+    pub(super) fn resolve<'a>(
+        &self,
+        user: &'a str,
+        relation: &str,
+        object: &'a str,
+    ) -> Result<Resolved<'a>, TupleError> {
+        let (user, user_node) = self.resolve_user(user)?;
+        let type_not_found = |name: &str| TupleError::TypeNotFound(name.to_owned());
+        let object = parse_object(object)?;
+        let plan =
+            self.type_plan(object.type_name).ok_or_else(|| type_not_found(object.type_name))?;
+        if !is_relation(relation) {
+            return Err(TupleError::MalformedRelation);
+        }
+        let node = plan.relations.get(relation).copied();
+        let node = node.ok_or_else(|| TupleError::RelationNotFound {
+            object_type: object.type_name.to_owned(),
+            relation: relation.to_owned(),
+        })?;
+        Ok(Resolved { node, object, user, user_node })
+    }
+
+    /// Checks a user, whatever it may be related to.
+    pub(super) fn resolve_user<'a>(
+        &self,
+        user: &'a str,
+    ) -> Result<(UserRef<'a>, Option<NodeId>), TupleError> {
+        let user = parse_user(user)?;
+        let plan = self
+            .type_plan(user.type_name())
+            .ok_or_else(|| TupleError::TypeNotFound(user.type_name().to_owned()))?;
+        let UserRef::Userset { object, relation } = user else { return Ok((user, None)) };
+        let node = plan.relations.get(relation).copied();
+        let node = node.ok_or_else(|| TupleError::RelationNotFound {
+            object_type: object.type_name.to_owned(),
+            relation: relation.to_owned(),
+        })?;
+        Ok((user, Some(node)))
+    }
+
+    /// The class a tuple belongs to, if the model admits the tuple.
+    pub(super) fn direct_class_of(
+        &self,
+        resolved: &Resolved<'_>,
+        tuple: &TupleKey,
+    ) -> Result<&DirectClass, TupleError> {
+        let target = || format!("{}#{}", resolved.object.type_name, tuple.relation);
+        let Some(node) = self.node(resolved.node) else {
+            return Err(TupleError::MalformedRelation);
+        };
+        if node.is_tupleset {
+            match resolved.user {
+                UserRef::Object(_) => {}
+                UserRef::Wildcard { .. } => {
+                    let what = "wildcard relationship".to_owned();
+                    return Err(TupleError::Tupleset(what, target()));
+                }
+                UserRef::Userset { .. } => {
+                    let what = format!("user '{}'", tuple.user);
+                    return Err(TupleError::Tupleset(what, target()));
+                }
+            }
+        }
+        let Some(class) = self.find_class(node, resolved) else {
+            let target = target();
+            return Err(TupleError::TypeRestriction(match resolved.user {
+                UserRef::Object(user) => {
+                    format!(
+                        "type '{}' is not an allowed type restriction for '{target}'",
+                        user.type_name
+                    )
+                }
+                UserRef::Wildcard { .. } => format!(
+                    "the typed wildcard '{}' is not an allowed type restriction for '{target}'",
+                    tuple.user
+                ),
+                UserRef::Userset { object, relation } => format!(
+                    "'{}#{relation}' is not an allowed type restriction for '{target}'",
+                    object.type_name
+                ),
+            }));
+        };
+        self.admits(class, tuple.condition.as_ref()).map_err(TupleError::Condition)?;
+        Ok(class)
+    }
+
+    fn find_class<'m>(
+        &'m self,
+        node: &'m Node,
+        resolved: &Resolved<'_>,
+    ) -> Option<&'m DirectClass> {
+        let number = self.type_plan(resolved.user.type_name())?.number;
+        let subject = match resolved.user {
+            UserRef::Object(_) => Subject::Object,
+            UserRef::Wildcard { .. } => Subject::Wildcard,
+            UserRef::Userset { .. } => Subject::Userset(resolved.user_node?),
+        };
+        node.direct.iter().find(|c| c.subject_type == number && c.subject == subject)
+    }
+
+    /// Whether a class admits a tuple with this condition; a stored tuple that it does not admit
+    /// is as if it were not there.
+    pub(super) fn admits(
+        &self,
+        class: &DirectClass,
+        condition: Option<&TupleCondition>,
+    ) -> Result<(), String> {
+        let Some(condition) = condition else {
+            return if class.admits_plain {
+                Ok(())
+            } else {
+                Err("condition is missing".to_owned())
+            };
+        };
+        let Some(compiled) = self.conditions.get(condition.name.as_str()) else {
+            return Err("undefined condition".to_owned());
+        };
+        if !class.conditions.iter().any(|name| **name == *condition.name) {
+            return Err("invalid condition for type restriction".to_owned());
+        }
+        compiled.check_context(&condition.context)
+    }
+}

@@ -1,0 +1,35 @@
+//! Fine-grained authorization with OpenFGA's language and semantics, in memory and usable alone.
+//!
+//! What is here: the model language (DSL and JSON), conditions, tuples, the store, and the
+//! questions check, batch check, list objects and filter. What is not: any IO, clock, thread or
+//! server; time enters as a condition parameter. The public types are [`AuthorizationModel`] (the
+//! language), [`FgaStore`] (the writer), [`Snapshot`] (the readers' view, one revision per request)
+//! and [`StoreModel`] (a model bound to a store).
+//!
+//! **Invariant:** an error or a bound that is reached is never an "allowed".
+//! **Invariant:** there is no result cache; what a request works out ends with the request.
+
+mod condition;
+mod engine;
+mod error;
+mod model;
+mod store;
+mod tuple;
+
+pub use condition::MAX_CONDITION_COST;
+pub use engine::{
+    CheckRequest, FilterRequest, Limits, ListObjectsRequest, MAX_CONTEXTUAL_TUPLES, RequestContext,
+    StoreModel,
+};
+pub use error::{ErrorCode, RequestError, TupleError, WriteError};
+pub use model::{
+    AuthorizationModel, Condition, ConditionMetadata, ConditionParamTypeRef, Difference, DslError,
+    Empty, InvalidModel, MAX_REWRITE_DEPTH, Metadata, ModelErrors, ObjectRelation,
+    RelationMetadata, RelationReference, SemanticErrorKind, SourceInfo, Span, TupleToUserset,
+    TypeDefinition, TypeName, UnsupportedByDsl, Userset, Usersets,
+};
+pub use store::{
+    Change, DeleteKey, FgaStore, Footprint, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE,
+    OnConflict, Revision, Snapshot, WriteRequest,
+};
+pub use tuple::{TupleCondition, TupleKey};

@@ -1,0 +1,156 @@
+//! The rules of OpenFGA's Write.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::changes::{Change, find};
+use super::snapshot::Snapshot;
+use crate::engine::StoreModel;
+use crate::error::{TupleError, WriteError};
+use crate::tuple::{TupleCondition, TupleKey, UserRef, parse_user};
+
+/// Writes and deletes together may not be more than this in one request.
+pub const MAX_TUPLES_PER_WRITE: usize = 100;
+
+/// The condition context of a tuple may not be larger than this.
+pub const MAX_CONDITION_CONTEXT_BYTES: usize = 32 * 1024;
+
+/// Writes and deletes to apply together; deletes come first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteRequest {
+    /// Tuples to add.
+    pub writes: Vec<TupleKey>,
+    /// Keys to delete.
+    pub deletes: Vec<DeleteKey>,
+    /// What to do about a tuple that exists.
+    pub on_duplicate: OnConflict,
+    /// What to do about a key to delete that does not exist.
+    pub on_missing: OnConflict,
+}
+
+/// The key of a tuple, without its condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeleteKey {
+    /// The user.
+    pub user: String,
+    /// The relation.
+    pub relation: String,
+    /// The object.
+    pub object: String,
+}
+
+/// What a write does about a tuple that is there already, or not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Refuse the request.
+    #[default]
+    Error,
+    /// Skip the tuple.
+    Ignore,
+}
+
+impl TupleKey {
+    /// The key without the condition.
+    pub fn delete_key(&self) -> DeleteKey {
+        DeleteKey {
+            user: self.user.clone(),
+            relation: self.relation.clone(),
+            object: self.object.clone(),
+        }
+    }
+}
+
+pub(super) fn plan(
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    request: &WriteRequest,
+) -> Result<Vec<Change>, WriteError> {
+    if !model.belongs_to(snapshot) {
+        return Err(WriteError::ForeignModel);
+    }
+    if request.writes.is_empty() && request.deletes.is_empty() {
+        return Err(WriteError::Empty);
+    }
+    for tuple in &request.writes {
+        validate(model, tuple).map_err(|reason| invalid(tuple, reason))?;
+    }
+    for key in &request.deletes {
+        // A delete is not checked against the model, only for having a user.
+        if let Err(TupleError::MalformedUser) = parse_user(&key.user) {
+            let tuple = format!("{}#{}@{}", key.object, key.relation, key.user);
+            return Err(WriteError::InvalidTuple { tuple, reason: TupleError::MalformedUser });
+        }
+    }
+    check_duplicates(request)?;
+    let mut changes = Vec::with_capacity(request.writes.len() + request.deletes.len());
+    for key in &request.deletes {
+        let exists = stored_condition(snapshot, key).is_some();
+        if exists {
+            changes.push(Change::Delete(key.clone()));
+        } else if request.on_missing == OnConflict::Error {
+            let DeleteKey { user, relation, object } = key.clone();
+            return Err(WriteError::DoesNotExist { user, relation, object });
+        }
+    }
+    for tuple in &request.writes {
+        let key = tuple.delete_key();
+        match stored_condition(snapshot, &key) {
+            None => changes.push(Change::Write(tuple.clone())),
+            Some(_) if request.on_duplicate == OnConflict::Error => {
+                let DeleteKey { user, relation, object } = key;
+                return Err(WriteError::AlreadyExists { user, relation, object });
+            }
+            Some(stored) if stored == tuple.condition.as_ref() => {}
+            Some(_) => return Err(WriteError::Conflict(tuple.to_string())),
+        }
+    }
+    Ok(changes)
+}
+
+fn validate(model: &StoreModel, tuple: &TupleKey) -> Result<(), TupleError> {
+    model.validate_tuple(tuple)?;
+    if let Ok(UserRef::Userset { relation, .. }) = parse_user(&tuple.user)
+        && relation == tuple.relation
+        && tuple.user.strip_suffix(relation).and_then(|u| u.strip_suffix('#'))
+            == Some(&tuple.object)
+    {
+        return Err(TupleError::Implicit);
+    }
+    if let Some(condition) = &tuple.condition {
+        let size = serde_json::to_string(&condition.context).map_or(usize::MAX, |text| text.len());
+        if size > MAX_CONDITION_CONTEXT_BYTES {
+            let limit = MAX_CONDITION_CONTEXT_BYTES;
+            return Err(TupleError::ContextTooLarge { size, limit });
+        }
+    }
+    Ok(())
+}
+
+fn check_duplicates(request: &WriteRequest) -> Result<(), WriteError> {
+    let mut seen = BTreeSet::new();
+    let writes = request.writes.iter().map(TupleKey::delete_key);
+    for key in request.deletes.iter().cloned().chain(writes) {
+        let DeleteKey { user, relation, object } = key.clone();
+        if !seen.insert(key) {
+            return Err(WriteError::Duplicate { user, relation, object });
+        }
+    }
+    if seen.len() > MAX_TUPLES_PER_WRITE {
+        return Err(WriteError::TooMany(MAX_TUPLES_PER_WRITE));
+    }
+    Ok(())
+}
+
+/// The condition of the stored tuple; the outer `None` means that there is no tuple.
+fn stored_condition<'a>(
+    snapshot: &'a Snapshot,
+    key: &DeleteKey,
+) -> Option<Option<&'a TupleCondition>> {
+    let place = find(snapshot, key)?;
+    snapshot.table(place.table)?.find(place.object, place.subject)
+}
+
+fn invalid(tuple: &TupleKey, reason: TupleError) -> WriteError {
+    WriteError::InvalidTuple { tuple: tuple.to_string(), reason }
+}

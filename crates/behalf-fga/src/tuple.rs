@@ -1,0 +1,141 @@
+//! Relationship tuples as text, and the parts their fields are made of.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::error::TupleError;
+
+/// `object#relation@user`, perhaps under a condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TupleKey {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: String,
+    /// A relation of the object's type.
+    pub relation: String,
+    /// `type:id`.
+    pub object: String,
+    /// The condition under which the tuple holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<TupleCondition>,
+}
+
+/// The condition a tuple names, and the context stored with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TupleCondition {
+    /// The condition's name in the model.
+    pub name: String,
+    /// Values for some of its parameters.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub context: Map<String, Json>,
+}
+
+impl TupleKey {
+    /// A tuple without a condition.
+    pub fn new(
+        user: impl Into<String>,
+        relation: impl Into<String>,
+        object: impl Into<String>,
+    ) -> Self {
+        Self {
+            user: user.into(),
+            relation: relation.into(),
+            object: object.into(),
+            condition: None,
+        }
+    }
+}
+
+impl fmt::Display for TupleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}@{}", self.object, self.relation, self.user)?;
+        match &self.condition {
+            Some(condition) => write!(f, " (condition {})", condition.name),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `type:id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectRef<'a> {
+    pub(crate) type_name: &'a str,
+    pub(crate) id: &'a str,
+}
+
+/// The three kinds of user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserRef<'a> {
+    Object(ObjectRef<'a>),
+    /// `type:*`
+    Wildcard {
+        type_name: &'a str,
+    },
+    /// `type:id#relation`
+    Userset {
+        object: ObjectRef<'a>,
+        relation: &'a str,
+    },
+}
+
+impl<'a> UserRef<'a> {
+    pub(crate) fn type_name(&self) -> &'a str {
+        match self {
+            Self::Object(object) | Self::Userset { object, .. } => object.type_name,
+            Self::Wildcard { type_name } => type_name,
+        }
+    }
+}
+
+/// Splits a user into its parts.
+pub(crate) fn parse_user(user: &str) -> Result<UserRef<'_>, TupleError> {
+    let (object, relation) = match user.split_once('#') {
+        Some((object, relation)) => (object, Some(relation)),
+        None => (user, None),
+    };
+    let Some(object) = split_object(object) else {
+        let is_plain_id = relation.is_none() && !object.contains(':') && is_clean(object);
+        return Err(if is_plain_id && !object.is_empty() {
+            TupleError::UntypedUser
+        } else {
+            TupleError::MalformedUser
+        });
+    };
+    match relation {
+        Some(relation) if is_relation(relation) && !object.id.contains('*') => {
+            Ok(UserRef::Userset { object, relation })
+        }
+        Some(_) => Err(TupleError::MalformedUser),
+        None if object.id == "*" => Ok(UserRef::Wildcard { type_name: object.type_name }),
+        None => Ok(UserRef::Object(object)),
+    }
+}
+
+/// Splits an object into its parts; a wildcard is no object.
+pub(crate) fn parse_object(object: &str) -> Result<ObjectRef<'_>, TupleError> {
+    match split_object(object) {
+        None => Err(TupleError::MalformedObject),
+        Some(object) if object.id == "*" => Err(TupleError::WildcardObject),
+        Some(object) => Ok(object),
+    }
+}
+
+/// True if the text may name a relation.
+pub(crate) fn is_relation(relation: &str) -> bool {
+    !relation.is_empty() && is_clean(relation) && !relation.contains([':', '@'])
+}
+
+fn split_object(object: &str) -> Option<ObjectRef<'_>> {
+    let (type_name, id) = object.split_once(':')?;
+    let is_valid = !type_name.is_empty()
+        && !id.is_empty()
+        && !id.contains(':')
+        && is_clean(type_name)
+        && is_clean(id);
+    is_valid.then_some(ObjectRef { type_name, id })
+}
+
+fn is_clean(text: &str) -> bool {
+    !text.contains(|c: char| c == '#' || c == ' ' || c.is_control())
+}

@@ -1,0 +1,246 @@
+//! Rows and statements of fine-grained authorization: stores, models, the log of tuple writes.
+
+use behalf_core::{TenantId, Timestamp};
+
+use crate::error::StoreError;
+use crate::storage::Storage;
+use crate::unit::Statement;
+use crate::value::{Row, Value};
+
+/// A store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FgaStoreRow {
+    /// Its ULID.
+    pub store_id: String,
+    /// Its name.
+    pub name: String,
+    /// `sub` or `email`.
+    pub subject: String,
+    /// The head: how many writes it has had.
+    pub revision: i64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its name last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FgaModelRow {
+    /// Counts from 1 in its store.
+    pub number: i64,
+    /// Its ULID.
+    pub model_id: String,
+    /// The model as JSON.
+    pub model: String,
+}
+
+/// A write in a store's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FgaLogRow {
+    /// Its revision.
+    pub revision: i64,
+    /// The changes as JSON.
+    pub changes: String,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+macro_rules! select_stores {
+    ($rest:literal) => {
+        concat!(
+            "SELECT store_id, name, subject, revision, created_at, updated_at FROM fga_stores ",
+            "WHERE tenant_id = $1 ",
+            $rest
+        )
+    };
+}
+
+fn store(mut row: Row) -> Result<FgaStoreRow, StoreError> {
+    Ok(FgaStoreRow {
+        store_id: row.take(0)?,
+        name: row.take(1)?,
+        subject: row.take(2)?,
+        revision: row.take(3)?,
+        created_at: row.take(4)?,
+        updated_at: row.take(5)?,
+    })
+}
+
+fn model(mut row: Row) -> Result<FgaModelRow, StoreError> {
+    Ok(FgaModelRow { number: row.take(0)?, model_id: row.take(1)?, model: row.take(2)? })
+}
+
+fn log(mut row: Row) -> Result<FgaLogRow, StoreError> {
+    Ok(FgaLogRow { revision: row.take(0)?, changes: row.take(1)?, at: row.take(2)? })
+}
+
+/// The store with that id.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_store(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+) -> Result<Option<FgaStoreRow>, StoreError> {
+    const FIND: &str = select_stores!("AND store_id = $2");
+    storage.find(FIND, [tenant.into(), store_id.into()]).await?.map(store).transpose()
+}
+
+/// The stores with that name, oldest first.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_stores_by_name(
+    storage: &Storage,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<Vec<FgaStoreRow>, StoreError> {
+    const LIST: &str = select_stores!("AND name = $2 ORDER BY store_id LIMIT 100");
+    storage.query(LIST, [tenant.into(), name.into()]).await?.into_iter().map(store).collect()
+}
+
+/// `limit` stores with an id greater than `after`, by id.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_stores(
+    storage: &Storage,
+    tenant: &TenantId,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<FgaStoreRow>, StoreError> {
+    const LIST: &str = select_stores!("AND store_id > $2 ORDER BY store_id LIMIT $3");
+    let params: [Value; 3] = [tenant.into(), after.into(), limit.into()];
+    storage.query(LIST, params).await?.into_iter().map(store).collect()
+}
+
+/// Creates a store.
+pub fn insert_store(tenant: &TenantId, store: &FgaStoreRow) -> Statement {
+    Statement::new(
+        "INSERT INTO fga_stores (tenant_id, store_id, name, subject, revision,
+             created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(tenant)
+    .bind(&store.store_id)
+    .bind(&store.name)
+    .bind(&store.subject)
+    .bind(store.revision)
+    .bind(store.created_at)
+    .bind(store.updated_at)
+    .or_conflict("store exists")
+}
+
+/// Writes a store's name and how people are named in it.
+pub fn update_store(
+    tenant: &TenantId,
+    store_id: &str,
+    name: &str,
+    subject: &str,
+    now: Timestamp,
+) -> Statement {
+    Statement::new(
+        "UPDATE fga_stores SET name = $3, subject = $4, updated_at = $5
+         WHERE tenant_id = $1 AND store_id = $2",
+    )
+    .bind(tenant)
+    .bind(store_id)
+    .bind(name)
+    .bind(subject)
+    .bind(now)
+    .expect_rows(1, "store is gone")
+}
+
+/// Deletes a store with its models and its log.
+pub fn delete_store(tenant: &TenantId, store_id: &str) -> [Statement; 3] {
+    let delete = |sql: &'static str| Statement::new(sql).bind(tenant).bind(store_id);
+    [
+        delete("DELETE FROM fga_stores WHERE tenant_id = $1 AND store_id = $2")
+            .expect_rows(1, "store is gone"),
+        delete("DELETE FROM fga_models WHERE tenant_id = $1 AND store_id = $2"),
+        delete("DELETE FROM fga_log WHERE tenant_id = $1 AND store_id = $2"),
+    ]
+}
+
+/// Every model of the store, oldest first.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_models(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+) -> Result<Vec<FgaModelRow>, StoreError> {
+    const LIST: &str = "SELECT number, model_id, model FROM fga_models
+         WHERE tenant_id = $1 AND store_id = $2 ORDER BY number";
+    storage.query(LIST, [tenant.into(), store_id.into()]).await?.into_iter().map(model).collect()
+}
+
+/// Adds a model as the latest; `Conflict("model exists")` when another was faster.
+pub fn insert_model(
+    tenant: &TenantId,
+    store_id: &str,
+    model: &FgaModelRow,
+    now: Timestamp,
+) -> Statement {
+    Statement::new(
+        "INSERT INTO fga_models (tenant_id, store_id, number, model_id, model, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(tenant)
+    .bind(store_id)
+    .bind(model.number)
+    .bind(&model.model_id)
+    .bind(&model.model)
+    .bind(now)
+    .or_conflict("model exists")
+}
+
+/// `limit` writes after `revision`, in order.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_log(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    revision: i64,
+    limit: u32,
+) -> Result<Vec<FgaLogRow>, StoreError> {
+    const LIST: &str = "SELECT revision, changes, at FROM fga_log
+         WHERE tenant_id = $1 AND store_id = $2 AND revision > $3 ORDER BY revision LIMIT $4";
+    let params: [Value; 4] = [tenant.into(), store_id.into(), revision.into(), limit.into()];
+    storage.query(LIST, params).await?.into_iter().map(log).collect()
+}
+
+/// Appends a write: the head advances from `row.revision - 1`, or the unit is
+/// `Conflict("store moved")`.
+pub fn append_log(
+    tenant: &TenantId,
+    store_id: &str,
+    row: &FgaLogRow,
+    actor: &str,
+) -> [Statement; 2] {
+    [
+        Statement::new(
+            "UPDATE fga_stores SET revision = revision + 1
+             WHERE tenant_id = $1 AND store_id = $2 AND revision = $3 - 1",
+        )
+        .bind(tenant)
+        .bind(store_id)
+        .bind(row.revision)
+        .expect_rows(1, "store moved"),
+        Statement::new(
+            "INSERT INTO fga_log (tenant_id, store_id, revision, changes, actor, at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(tenant)
+        .bind(store_id)
+        .bind(row.revision)
+        .bind(&row.changes)
+        .bind(actor)
+        .bind(row.at),
+    ]
+}

@@ -1,0 +1,99 @@
+//! The command line. Each flag has a `BEHALF_…` variable and a key in `behalf.toml`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What agents may do on behalf of people, and the proof of what they did.
+#[derive(Debug, Parser)]
+#[command(name = "behalf", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(Box<ServeArgs>),
+    /// Set up users, clients and APIs from a file, and print what changed.
+    Apply(ApplyArgs),
+    /// Make a local certificate authority for development, and print how to trust it.
+    DevCa(DataArgs),
+}
+
+/// Where the data lies.
+#[derive(Clone, Debug, Args)]
+pub struct DataArgs {
+    /// The data folder.
+    #[arg(long, env = "BEHALF_DATA", default_value = "./behalf-data", value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `behalf serve`. What is not given here may stand in the configuration file.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where the data lies.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Address of the plain HTTP listener [default: 127.0.0.1:8080].
+    #[arg(long, env = "BEHALF_HTTP", value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Listen with TLS as well [default address: 127.0.0.1:8443]. Without a certificate the local
+    /// CA of `behalf dev-ca` issues one.
+    #[arg(
+        long, env = "BEHALF_TLS", value_name = "ADDR",
+        num_args = 0..=1, default_missing_value = "127.0.0.1:8443"
+    )]
+    pub tls: Option<String>,
+    /// Certificate chain for TLS, PEM.
+    #[arg(long, env = "BEHALF_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key for TLS, PEM.
+    #[arg(long, env = "BEHALF_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// The address by which people and clients reach this server.
+    #[arg(long, env = "BEHALF_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Believe the reverse proxy in front about the peer's address.
+    #[arg(long, env = "BEHALF_TRUST_PROXY")]
+    pub trust_proxy: bool,
+    /// The key that wraps every other key: `@FILE`, or the key's text itself
+    /// [default: @<data>.key, made on first start].
+    #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
+    pub root_key: Option<String>,
+    /// Set-up file to apply before the listeners open; may be repeated.
+    #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
+    pub apply: Vec<PathBuf>,
+    /// Configuration file [default: <data>/behalf.toml if it is there].
+    #[arg(long, env = "BEHALF_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `behalf apply`.
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// Set-up files (YAML), applied in order, all or nothing.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the data lies.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The key that wraps every other key, as for `serve`.
+    #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
+    pub root_key: Option<String>,
+    /// Issuer to use while no server runs, as for `serve`.
+    #[arg(long, env = "BEHALF_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Only print what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write passwords and secrets of objects that exist already, too.
+    #[arg(long)]
+    pub reset_secrets: bool,
+    /// Write generated secrets to this file (0600) instead of the terminal.
+    #[arg(long, value_name = "FILE")]
+    pub secrets_out: Option<PathBuf>,
+}

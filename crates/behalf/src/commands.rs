@@ -1,0 +1,74 @@
+//! The commands, and what they print.
+
+mod apply;
+mod serve;
+
+use std::process::ExitCode;
+
+use behalf_crypto::SystemRng;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, DataArgs};
+use crate::dev_ca::DevCa;
+
+/// Runs the command line; the process's exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("behalf: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => {
+            start_logging();
+            Box::pin(serve::serve(*args)).await
+        }
+        Command::Apply(args) => apply::apply(args).await,
+        Command::DevCa(args) => dev_ca(&args),
+    }
+}
+
+/// Logs to standard error; `BEHALF_LOG` chooses levels, e.g. `info,behalf_http=debug`.
+fn start_logging() {
+    #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+    let levels = std::env::var("BEHALF_LOG").unwrap_or_else(|_unset| "info".to_owned());
+    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_bad| EnvFilter::new("info"));
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .init();
+}
+
+fn dev_ca(args: &DataArgs) -> anyhow::Result<()> {
+    let ca = DevCa::open(&args.data)?;
+    let path = ca.certificate();
+    let path = path.canonicalize().unwrap_or(path);
+    let path = path.display();
+    println!("{path}");
+    println!();
+    println!("Trust it in the environment of a client before it starts:");
+    println!("  Node.js           export NODE_EXTRA_CA_CERTS={path}");
+    println!("  Python requests   export REQUESTS_CA_BUNDLE={path}");
+    println!("  Python httpx, Go  export SSL_CERT_FILE={path}");
+    println!("In a browser, import it as an authority. Then: behalf serve --tls");
+    Ok(())
+}
+
+/// The operating system's randomness.
+const fn system_rng() -> SystemRng {
+    SystemRng
+}

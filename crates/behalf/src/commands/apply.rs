@@ -1,0 +1,101 @@
+//! `behalf apply`: through the control socket when a server holds the folder, else directly.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use behalf_core::Actor;
+use behalf_identity::{Issuer, SetupOutcome};
+
+use super::system_rng;
+use crate::cli::ApplyArgs;
+use crate::control::{self, ApplyRequest};
+use crate::data_dir::{DataDir, write_private};
+use crate::setup_file::{self, ApplyOptions, Source};
+use crate::system::SystemClock;
+use crate::wiring::{Ports, Server};
+
+pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
+    let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let outcome = match DataDir::lock(&args.data.data)? {
+        Some(dir) => apply_directly(&dir, &args, &sources).await?,
+        None => {
+            let request = ApplyRequest {
+                files: sources.into_iter().map(|source| (source.name, source.text)).collect(),
+                is_dry_run: args.dry_run,
+                resets_secrets: args.reset_secrets,
+            };
+            control::request_apply(&args.data.data, &request).await?
+        }
+    };
+    report(&outcome, args.dry_run, args.secrets_out.as_deref())
+}
+
+async fn apply_directly(
+    dir: &DataDir,
+    args: &ApplyArgs,
+    sources: &[Source],
+) -> anyhow::Result<SetupOutcome> {
+    let rng = system_rng();
+    let root = dir.root_key(args.root_key.as_deref(), &rng)?;
+    let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
+    let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
+    let server = Server::open(dir.path(), &root, Issuer::parse(issuer)?, false, ports).await?;
+    let options = ApplyOptions {
+        actor: local_actor()?,
+        is_dry_run: args.dry_run,
+        resets_secrets: args.reset_secrets,
+    };
+    let outcome = setup_file::apply(&server.identity, &server.storage, sources, &options).await;
+    server.storage.close().await;
+    outcome
+}
+
+/// The local user, as the owner of this very process.
+pub(super) fn local_actor() -> anyhow::Result<Actor> {
+    let uid = std::fs::metadata("/proc/self").context("cannot tell who runs this")?.uid();
+    Ok(Actor::Local { uid })
+}
+
+pub(super) fn read(path: &Path) -> anyhow::Result<Source> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    Ok(Source { name, text })
+}
+
+/// Prints what changed, and generated secrets once.
+pub(super) fn report(
+    outcome: &SetupOutcome,
+    is_dry_run: bool,
+    secrets_out: Option<&Path>,
+) -> anyhow::Result<()> {
+    if outcome.changes.is_empty() {
+        println!("nothing to change");
+    }
+    for change in &outcome.changes {
+        println!("{}{change}", if is_dry_run { "would " } else { "" });
+    }
+    if is_dry_run || outcome.secrets.is_empty() {
+        return Ok(());
+    }
+    let lines: String = outcome
+        .secrets
+        .iter()
+        .map(|(client_id, secret)| format!("{client_id} {}\n", secret.expose()))
+        .collect();
+    match secrets_out {
+        Some(path) => {
+            write_private(path, lines.as_bytes())?;
+            println!("generated client secrets: {}", path.display());
+        }
+        None if std::io::IsTerminal::is_terminal(&std::io::stdout()) => {
+            println!("generated client secrets, shown only now:\n{lines}");
+        }
+        None => bail!(
+            "secrets were generated, but this is no terminal and they would land in a log; they \
+             are not shown. Run again with --reset-secrets --secrets-out FILE"
+        ),
+    }
+    Ok(())
+}

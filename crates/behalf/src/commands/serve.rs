@@ -1,0 +1,163 @@
+//! `behalf serve`: lock, keys, migration, set-up files, then the listeners.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use behalf_core::{Clock as _, UserId};
+use behalf_crypto::opaque;
+use behalf_identity::Identity;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{apply, system_rng};
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::control;
+use crate::data_dir::{DataDir, write_private};
+use crate::dev_ca::{DevCa, ServerCertificate};
+use crate::server::Listener;
+use crate::setup_file::{self, ApplyOptions};
+use crate::system::SystemClock;
+use crate::wiring::{Ports, Server};
+
+/// The first administrator's `sub`.
+const ADMINISTRATOR: &str = "auth0|administrator";
+
+pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let config = Config::load(args)?;
+    let dir = DataDir::lock(&config.data)?.with_context(|| {
+        format!("another process serves {}; stop it or use another --data", config.data.display())
+    })?;
+    let rng = system_rng();
+    let root = dir.root_key(config.root_key.as_deref(), &rng)?;
+    let certificate = match &config.tls {
+        None => None,
+        Some(tls) => Some(match &tls.files {
+            Some((chain, key)) => ServerCertificate::read(chain, key)?,
+            None => DevCa::open(dir.path())?.issue(SystemClock.now())?,
+        }),
+    };
+    let name = certificate.as_ref().map(ServerCertificate::first_name).transpose()?.flatten();
+    let issuer = config.issuer(name.as_deref())?;
+    let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
+    let server = Server::open(dir.path(), &root, issuer, config.trusts_proxy, ports).await?;
+    let password_file = first_administrator(&server.identity, dir.path()).await?;
+    apply_files(&server, &config).await?;
+
+    let mut listeners = vec![Listener::bind(&config.http, None).await?];
+    if let (Some(tls), Some(certificate)) = (&config.tls, certificate) {
+        listeners.push(Listener::bind(&tls.address, Some(certificate.into_config()?)).await?);
+    }
+    for listener in &listeners {
+        tracing::info!(address = %listener.local_addr()?, "listening");
+    }
+    println!("Behalf {} serves {}", env!("CARGO_PKG_VERSION"), server.identity.issuer());
+
+    let (stop, stopped) = watch::channel(false);
+    let tasks = tokio_util::task::TaskTracker::new();
+    for listener in listeners {
+        tasks.spawn(listener.serve(server.router.clone(), stopped.clone()));
+    }
+    let control = control::serve(
+        dir.path(),
+        server.identity.clone(),
+        server.storage.clone(),
+        stopped.clone(),
+    );
+    tokio::pin!(control);
+    tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
+    let failure = tokio::select! {
+        stopped = wait_for_stop() => stopped.err(),
+        ended = &mut control => Some(ended.err().unwrap_or_else(|| anyhow::anyhow!("the control socket ended"))),
+    };
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    tasks.close();
+    tasks.wait().await;
+    if failure.is_none() {
+        control.await?;
+    }
+    server.storage.close().await;
+    failure.map_or(Ok(()), Err)
+}
+
+async fn wait_for_stop() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn apply_files(server: &Server, config: &Config) -> anyhow::Result<()> {
+    if config.apply.is_empty() {
+        return Ok(());
+    }
+    let paths = config.apply.iter().map(PathBuf::as_path);
+    let sources = paths.map(apply::read).collect::<anyhow::Result<Vec<_>>>()?;
+    let options =
+        ApplyOptions { actor: apply::local_actor()?, is_dry_run: false, resets_secrets: false };
+    let outcome = setup_file::apply(&server.identity, &server.storage, &sources, &options).await?;
+    apply::report(&outcome, false, None)
+}
+
+/// On first start makes the administrator; her one-time password goes to the terminal, or else
+/// into a file that only its owner can read.
+async fn first_administrator(identity: &Identity, dir: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let file = dir.join("admin-password");
+    if identity.count_users().await? > 0 {
+        return Ok(file.exists().then_some(file));
+    }
+    let password = opaque::mint("", &system_rng());
+    let user_id: UserId = ADMINISTRATOR.parse()?;
+    let shows = std::io::stdout().is_terminal();
+    if !shows {
+        // The file first: a crash between the two leaves a password that opens nothing.
+        if file.exists() {
+            std::fs::remove_file(&file)?;
+        }
+        write_private(&file, format!("{}\n", password.expose()).as_bytes())?;
+    }
+    if !identity.create_first_administrator(&user_id, &password).await? {
+        return Ok(file.exists().then_some(file));
+    }
+    if shows {
+        println!("First start. Sign in at {}console", identity.issuer());
+        println!("  user name  admin");
+        println!("  password   {}  (once; you then choose your own)", password.expose());
+        return Ok(None);
+    }
+    println!("First start. The administrator's one-time password is in {}", file.display());
+    Ok(Some(file))
+}
+
+/// Removes the file with the one-time password once another has been chosen.
+async fn forget_password(
+    identity: Identity,
+    file: Option<PathBuf>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let (Some(file), Ok(user_id)) = (file, ADMINISTRATOR.parse::<UserId>()) else { return };
+    loop {
+        match identity.find_user(&user_id).await {
+            Ok(Some(user)) if user.must_change_password => {}
+            Ok(_) => {
+                if let Err(error) = std::fs::remove_file(&file) {
+                    tracing::warn!(%error, file = %file.display(), "cannot remove the password");
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "cannot look up the administrator"),
+        }
+        let second = tokio::time::sleep(Duration::from_secs(1));
+        tokio::select! {
+            () = second => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The configuration: flags and variables first, then the file, then defaults.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use behalf_identity::Issuer;
+use serde::Deserialize;
+
+use crate::cli::ServeArgs;
+
+/// What the configuration file may say; the names are the flags'.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct FileConfig {
+    http: Option<String>,
+    tls: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    issuer: Option<String>,
+    trust_proxy: Option<bool>,
+    root_key: Option<String>,
+    apply: Vec<PathBuf>,
+}
+
+const KEYS: [&str; 8] =
+    ["http", "tls", "tls-cert", "tls-key", "issuer", "trust-proxy", "root-key", "apply"];
+
+/// What `serve` runs with.
+#[derive(Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The plain listener.
+    pub http: String,
+    /// The TLS listener.
+    pub tls: Option<TlsConfig>,
+    /// The issuer, if it was given.
+    pub issuer: Option<String>,
+    /// See [`ServeArgs::trust_proxy`].
+    pub trusts_proxy: bool,
+    /// See [`ServeArgs::root_key`].
+    pub root_key: Option<String>,
+    /// Set-up files.
+    pub apply: Vec<PathBuf>,
+}
+
+/// The TLS listener.
+#[derive(Debug)]
+pub struct TlsConfig {
+    /// Its address.
+    pub address: String,
+    /// Certificate chain and key; `None`: the local CA issues them.
+    pub files: Option<(PathBuf, PathBuf)>,
+}
+
+impl Config {
+    /// Puts flags, file and defaults together.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has a key that is not known.
+    pub fn load(args: ServeArgs) -> anyhow::Result<Self> {
+        let default_file = args.data.data.join("behalf.toml");
+        let file = match args.config {
+            Some(path) => read_file(&path)?,
+            None if default_file.exists() => read_file(&default_file)?,
+            None => FileConfig::default(),
+        };
+        let files = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => bail!("a certificate needs its key: give both --tls-cert and --tls-key"),
+        };
+        let address = args.tls.or(file.tls);
+        let tls = match (address, files) {
+            (Some(address), files) => Some(TlsConfig { address, files }),
+            (None, Some(files)) => {
+                Some(TlsConfig { address: "127.0.0.1:8443".to_owned(), files: Some(files) })
+            }
+            (None, None) => None,
+        };
+        Ok(Self {
+            data: args.data.data,
+            http: args.http.or(file.http).unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            tls,
+            issuer: args.issuer.or(file.issuer),
+            trusts_proxy: args.trust_proxy || file.trust_proxy.unwrap_or(false),
+            root_key: args.root_key.or(file.root_key),
+            apply: if args.apply.is_empty() { file.apply } else { args.apply },
+        })
+    }
+
+    /// The issuer: as given, else the TLS listener's first name, else the plain address.
+    ///
+    /// # Errors
+    /// When plain HTTP would be served beyond loopback without TLS in front.
+    pub fn issuer(&self, certificate_name: Option<&str>) -> anyhow::Result<Issuer> {
+        let derived = match (&self.issuer, &self.tls) {
+            (Some(issuer), _) => issuer.clone(),
+            (None, Some(tls)) => {
+                let name = certificate_name.context("the certificate names no host")?;
+                let port = tls.address.rsplit(':').next().unwrap_or("443");
+                format!("https://{name}:{port}/")
+            }
+            (None, None) => format!("http://{}/", self.http),
+        };
+        let issuer = Issuer::parse(&derived)?;
+        let is_loopback = self
+            .http
+            .parse::<SocketAddr>()
+            .map(|addr| addr.ip().is_loopback())
+            .unwrap_or(self.http.starts_with("localhost:"));
+        if !is_loopback && !(issuer.is_https() && self.trusts_proxy) {
+            bail!(
+                "plain HTTP on {} can be reached from other machines: put a TLS proxy in front and \
+                 give --issuer https://… with --trust-proxy, or listen on 127.0.0.1",
+                self.http
+            );
+        }
+        Ok(issuer)
+    }
+}
+
+fn read_file(path: &std::path::Path) -> anyhow::Result<FileConfig> {
+    let place = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {place}"))?;
+    let table: toml::Table = text.parse().with_context(|| format!("{place} is not TOML"))?;
+    for key in table.keys() {
+        if !KEYS.contains(&key.as_str()) {
+            let nearest = KEYS.iter().min_by_key(|known| distance(key, known));
+            let hint =
+                nearest.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
+            bail!("{place}: unknown key `{key}`{hint}");
+        }
+    }
+    table.try_into().with_context(|| format!("{place} has a value of the wrong kind"))
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut previous = i.saturating_add(1);
+        let mut next = vec![previous];
+        for (above, right) in row.iter().skip(1).zip(&b) {
+            let replaced = diagonal.saturating_add(usize::from(left != *right));
+            previous = replaced.min(previous.saturating_add(1)).min(above.saturating_add(1));
+            diagonal = *above;
+            next.push(previous);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_named() {
+        assert_eq!(distance("isuer", "issuer"), 1);
+        assert_eq!(distance("", "tls"), 3);
+        assert_eq!(distance("http", "http"), 0);
+        let dir = std::env::temp_dir().join(format!("behalf-config-{}", std::process::id()));
+        std::fs::write(&dir, "isuer = \"https://x/\"").unwrap();
+        let error = read_file(&dir).unwrap_err().to_string();
+        std::fs::remove_file(&dir).unwrap();
+        assert!(error.ends_with("unknown key `isuer`; did you mean `issuer`?"), "{error}");
+    }
+}

@@ -1,0 +1,158 @@
+//! The control socket: how the other commands reach a server that holds the data folder.
+//!
+//! Whoever can open the socket (0600) may run every command; the record names the local user.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use behalf_core::{Actor, Secret};
+use behalf_identity::{Identity, SetupOutcome};
+use behalf_store::Storage;
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use serde::{Deserialize, Serialize};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+
+use crate::setup_file::{self, ApplyOptions, Source};
+
+/// The largest request or answer, in bytes.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// `POST /apply`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ApplyRequest {
+    pub(crate) files: Vec<(String, String)>,
+    pub(crate) is_dry_run: bool,
+    pub(crate) resets_secrets: bool,
+}
+
+/// Its answer. The secrets go to the terminal of whoever owns the folder, once.
+#[derive(Serialize, Deserialize)]
+struct ApplyAnswer {
+    changes: Vec<String>,
+    secrets: Vec<(String, String)>,
+}
+
+#[derive(Clone)]
+struct Control {
+    identity: Identity,
+    storage: Storage,
+}
+
+/// Serves the socket in `dir` until `shutdown`.
+pub(crate) async fn serve(
+    dir: &Path,
+    identity: Identity,
+    storage: Storage,
+    mut shutdown: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let path = dir.join("control.sock");
+    // The lock is ours, so a socket that lies there belongs to nobody.
+    if path.exists() {
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    let listener = UnixListener::bind(&path)
+        .with_context(|| format!("cannot listen on {}", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    let router: Router =
+        Router::new().route("/apply", post(apply)).with_state(Control { identity, storage });
+    let tasks = tokio_util::task::TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|is_over| *is_over) => break,
+        };
+        let (stream, _) = accepted.context("the control socket failed")?;
+        let uid = stream.peer_cred().map(|peer| peer.uid())?;
+        let router = router.clone().layer(Extension(Actor::Local { uid }));
+        tasks.spawn(async move {
+            let service = TowerToHyperService::new(router);
+            let served = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "a control connection ended early");
+            }
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+    if let Err(error) = fs::remove_file(&path) {
+        tracing::debug!(%error, "the control socket was gone already");
+    }
+    Ok(())
+}
+
+async fn apply(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Json(request): Json<ApplyRequest>,
+) -> Response {
+    let options = ApplyOptions {
+        actor,
+        is_dry_run: request.is_dry_run,
+        resets_secrets: request.resets_secrets,
+    };
+    let sources: Vec<_> =
+        request.files.into_iter().map(|(name, text)| Source { name, text }).collect();
+    match setup_file::apply(&control.identity, &control.storage, &sources, &options).await {
+        Ok(outcome) => Json(ApplyAnswer {
+            changes: outcome.changes,
+            secrets: outcome
+                .secrets
+                .iter()
+                .map(|(client_id, secret)| (client_id.to_string(), secret.expose().clone()))
+                .collect(),
+        })
+        .into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    }
+}
+
+/// Asks the server that holds `dir` to apply set-up files.
+pub(crate) async fn request_apply(
+    dir: &Path,
+    request: &ApplyRequest,
+) -> anyhow::Result<SetupOutcome> {
+    let path = dir.join("control.sock");
+    let stream = UnixStream::connect(&path).await.with_context(|| {
+        format!("another process holds {}, but {} does not answer", dir.display(), path.display())
+    })?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::task::spawn(connection);
+    let body = Full::new(Bytes::from(serde_json::to_vec(request)?));
+    let request = Request::post("http://control/apply")
+        .header(header::HOST, "control")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body)?;
+    let answer = sender.send_request(request).await.context("the server hung up")?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+    drop(sender);
+    driver.abort();
+    if status != StatusCode::OK {
+        bail!("{}", String::from_utf8_lossy(&body));
+    }
+    let answer: ApplyAnswer = serde_json::from_slice(&body)?;
+    let secrets = answer
+        .secrets
+        .into_iter()
+        .map(|(client_id, secret)| Ok((client_id.parse()?, Secret::new(secret))));
+    Ok(SetupOutcome {
+        changes: answer.changes,
+        secrets: secrets.collect::<anyhow::Result<Vec<_>>>()?,
+    })
+}

@@ -1,0 +1,18 @@
+//! The binary's parts: command line, configuration, wiring. Tests build the same server from here.
+//!
+//! The only place that reads the environment, the machine's clock and the operating system's
+//! randomness.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
+
+pub mod cli;
+mod commands;
+pub mod config;
+mod control;
+mod data_dir;
+mod dev_ca;
+mod server;
+pub mod setup_file;
+mod system;
+pub mod wiring;
+
+pub use commands::run;

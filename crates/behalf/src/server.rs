@@ -1,0 +1,187 @@
+//! Listeners: HTTP/1.1, h2c and TLS with ALPN, drained on shutdown.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use behalf_http::{HttpContext, PeerAddress};
+use http::{StatusCode, header};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+/// Connections open at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 8192;
+/// How long a client may take for its request's head, or for the TLS handshake.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests may run on after shutdown began.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A bound listener.
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+/// What the listener of a request is.
+#[derive(Clone, Copy, Debug)]
+struct Scheme {
+    is_https: bool,
+}
+
+impl Listener {
+    pub(crate) async fn bind(
+        address: &str,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> anyhow::Result<Self> {
+        let tcp = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        Ok(Self { tcp, tls: tls.map(TlsAcceptor::from) })
+    }
+
+    pub(crate) fn local_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.tcp.local_addr()?)
+    }
+
+    /// Serves `router` until `shutdown` turns true, then drains.
+    pub(crate) async fn serve(self, router: Router, mut shutdown: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        let tasks = tokio_util::task::TaskTracker::new();
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.tcp.accept() => accepted,
+                _ = shutdown.wait_for(|is_over| *is_over) => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, say: others may go away in a moment.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            let router = router.clone();
+            let watcher = graceful.watcher();
+            let tls = self.tls.clone();
+            tasks.spawn(async move {
+                let _place = place;
+                match tls {
+                    None => connection(stream, peer, false, router, watcher).await,
+                    Some(acceptor) => {
+                        let handshake = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream));
+                        match handshake.await {
+                            Ok(Ok(stream)) => {
+                                connection(stream, peer, true, router, watcher).await;
+                            }
+                            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                            Err(_late) => tracing::debug!("TLS handshake took too long"),
+                        }
+                    }
+                }
+            });
+        }
+        drop(self.tcp);
+        tasks.close();
+        let drained = async {
+            graceful.shutdown().await;
+            tasks.wait().await;
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("some requests did not end in time and are cut off");
+        }
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    is_https: bool,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(Scheme { is_https });
+        request.map(axum::body::Body::new)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+    let served = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+        .into_owned();
+    if let Err(error) = watcher.watch(served).await {
+        tracing::debug!(error = %error, "a connection ended early");
+    }
+}
+
+/// A page asked at another name or listener is redirected to the issuer, where its cookie and its
+/// forms belong (DESIGN §6). APIs answer everywhere; metadata always names the issuer.
+pub(crate) async fn canonical_host(
+    State(context): State<HttpContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let issuer = context.identity.issuer();
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if !is_page(request.uri().path()) || context.trusts_proxy {
+        return next.run(request).await;
+    }
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+    let scheme = request.extensions().get::<Scheme>().copied();
+    let is_right_scheme = scheme.is_none_or(|scheme| scheme.is_https == issuer.is_https());
+    if host == Some(issuer.authority()) && is_right_scheme {
+        return next.run(request).await;
+    }
+    let location = format!("{}{path}", issuer.origin());
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
+}
+
+fn is_page(path: &str) -> bool {
+    const PAGES: [&str; 7] = [
+        "/authorize",
+        "/login/callback",
+        "/v2/logout",
+        "/oidc/logout",
+        "/u",
+        "/account",
+        "/console",
+    ];
+    PAGES.iter().any(|page| {
+        path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// One line per request. Never the query, headers or body: they hold codes and tokens.
+pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%method, path, status, millis, "request");
+    response
+}

@@ -1,0 +1,106 @@
+//! The server put together: storage, identity, routes. Tests build it with their own clock,
+//! randomness and folder.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, map_response};
+use behalf_authz::Authz;
+use behalf_core::{Clock, Rng, TenantId};
+use behalf_crypto::envelope::RootKey;
+use behalf_http::{FgaAuth, HttpContext, RouteRule};
+use behalf_identity::{Identity, IdentityParts, Issuer};
+use behalf_store::{SqliteOptions, Storage};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::server;
+
+/// The largest body that any route reads, in bytes, unless the route says otherwise.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// What differs between a real server and a test's.
+#[derive(Debug)]
+pub struct Ports {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub struct Server {
+    /// The database.
+    pub storage: Storage,
+    /// The default tenant's identity.
+    pub identity: Identity,
+    /// Its authorization stores.
+    pub authz: Authz,
+    /// Every route.
+    pub router: Router,
+    /// The rule table: every route with who may call it.
+    pub rules: Vec<RouteRule>,
+}
+
+impl Server {
+    /// Opens the database in `dir` and builds every route.
+    ///
+    /// # Errors
+    /// When the database or the keys cannot be opened.
+    pub async fn open(
+        dir: &Path,
+        root: &RootKey,
+        issuer: Issuer,
+        trusts_proxy: bool,
+        ports: Ports,
+    ) -> anyhow::Result<Self> {
+        let storage = Storage::open_sqlite(dir, SqliteOptions::default(), ports.clock.now())
+            .with_context(|| format!("cannot open the database in {}", dir.display()))?;
+        let hashing_permits = std::thread::available_parallelism().map_or(1, usize::from);
+        let authz = Authz::new(
+            storage.clone(),
+            ports.clock.clone(),
+            ports.rng.clone(),
+            TenantId::default_tenant(),
+        );
+        let parts = IdentityParts {
+            storage: storage.clone(),
+            clock: ports.clock,
+            rng: ports.rng,
+            tenant: TenantId::default_tenant(),
+            issuer,
+            hashing_permits,
+        };
+        let identity = Identity::open(parts, root).await?;
+        let context = HttpContext {
+            identity: identity.clone(),
+            trusts_proxy,
+            version: env!("CARGO_PKG_VERSION"),
+            error_page: behalf_console::error_page,
+            authz: authz.clone(),
+            fga_auth: FgaAuth::default(),
+        };
+        let (router, rules) = routes(context);
+        Ok(Self { storage, identity, authz, router, rules })
+    }
+}
+
+fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
+    let routes = behalf_api::oauth::routes(&context);
+    let routes = behalf_api::health::routes(routes);
+    let routes = routes.merge(behalf_api::fga::routes(&context));
+    let routes = routes.merge(behalf_console::routes(&context));
+    let (router, rules) = routes.into_parts();
+    let router = router
+        .fallback(behalf_console::not_found)
+        .layer(axum::middleware::from_fn_with_state(context.clone(), server::canonical_host))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::new())
+        .layer(map_response(behalf_http::security_headers))
+        .layer(from_fn(server::log_requests))
+        .with_state(context);
+    (router, rules)
+}

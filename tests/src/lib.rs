@@ -1,0 +1,154 @@
+//! The server under test: the real router on a folder of its own, with a clock that stands still
+//! and randomness from a seed; and a browser and a client that talk to it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod browser;
+mod client;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use behalf::setup_file::{self, ApplyOptions, Source};
+use behalf::wiring::{Ports, Server};
+use behalf_core::{Actor, Clock as _, DangerousSeededRng, ManualClock, Timestamp};
+use behalf_crypto::SystemRng;
+use behalf_crypto::envelope::RootKey;
+use behalf_identity::Issuer;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+pub use browser::{Browser, Page};
+pub use client::{Client, code_challenge, query_of};
+
+/// The issuer of every server under test.
+pub const ISSUER: &str = "https://behalf.test/";
+
+/// When every test begins: 2026-11-24T08:00:00Z.
+pub const START: Timestamp = Timestamp::from_secs(1_795_507_200);
+
+/// A server on a folder that is deleted with it.
+#[derive(Debug)]
+pub struct TestServer {
+    /// The server's parts.
+    pub server: Server,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// Its folder.
+    pub dir: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// A header's value, or nothing.
+    pub fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Asserts the status and gives the answer back.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+}
+
+impl TestServer {
+    /// A server with what `setup` (a set-up file) says.
+    pub async fn start(setup: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(dir, setup).await
+    }
+
+    /// A server on an existing folder, whose root key is the same for every test.
+    pub async fn start_in(dir: tempfile::TempDir, setup: &str) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let root = RootKey::generate(&DangerousSeededRng::new(1));
+        let issuer = Issuer::parse(ISSUER).unwrap();
+        let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
+        let server = Server::open(dir.path(), &root, issuer, false, ports).await.unwrap();
+        let this = Self { server, clock, dir };
+        this.apply(setup).await.unwrap();
+        this
+    }
+
+    /// Applies a set-up file.
+    ///
+    /// # Errors
+    /// As the command does.
+    pub async fn apply(&self, setup: &str) -> Result<Vec<String>, String> {
+        let source = Source { name: "setup.yaml".to_owned(), text: setup.to_owned() };
+        let options =
+            ApplyOptions { actor: Actor::System, is_dry_run: false, resets_secrets: false };
+        let Server { identity, storage, .. } = &self.server;
+        setup_file::apply(identity, storage, &[source], &options)
+            .await
+            .map(|outcome| outcome.changes)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (mut parts, body) = request.into_parts();
+        if !parts.headers.contains_key(header::HOST) {
+            parts.headers.insert(header::HOST, "behalf.test".parse().unwrap());
+        }
+        let request = Request::from_parts(parts, body);
+        let response = self.server.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// GETs `path` without cookies or tokens.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// GETs `path` with an access token.
+    pub async fn get_with_token(&self, path: &str, token: &str) -> Answer {
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+
+    /// The present time of the server.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The kinds of every event that waits for the ledger, in order.
+    pub async fn events(&self) -> Vec<String> {
+        let rows = behalf_store::outbox::list(&self.server.storage, 100_000).await.unwrap();
+        rows.into_iter().map(|row| row.kind).collect()
+    }
+}
