@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use behalf::setup_file::{self, ApplyOptions, Source};
-use behalf::wiring::{Ports, Server};
+use behalf::setup_file::{self, Source};
+use behalf::wiring::{Ports, Server, ServerOptions};
 use behalf_core::{Actor, Clock as _, DangerousSeededRng, ManualClock, Timestamp};
 use behalf_crypto::SystemRng;
 use behalf_crypto::envelope::RootKey;
+use behalf_gate::flows::ApplyOptions;
 use behalf_identity::Issuer;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -90,7 +91,7 @@ impl TestServer {
         let root = RootKey::generate(&DangerousSeededRng::new(1));
         let issuer = Issuer::parse(ISSUER).unwrap();
         let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
-        let server = Server::open(dir.path(), &root, issuer, false, ports).await.unwrap();
+        let server = Server::open(dir.path(), &root, ServerOptions::new(issuer), ports).await.unwrap();
         let this = Self { server, clock, dir };
         this.apply(setup).await.unwrap();
         this
@@ -104,8 +105,7 @@ impl TestServer {
         let source = Source { name: "setup.yaml".to_owned(), text: setup.to_owned() };
         let options =
             ApplyOptions { actor: Actor::System, is_dry_run: false, resets_secrets: false };
-        let Server { identity, storage, .. } = &self.server;
-        setup_file::apply(identity, storage, &[source], &options)
+        setup_file::apply(&self.server, &[source], &options)
             .await
             .map(|outcome| outcome.changes)
             .map_err(|error| format!("{error:#}"))

@@ -8,6 +8,7 @@
 mod error;
 mod model;
 mod query;
+mod setup;
 mod state;
 mod store;
 mod write;
@@ -21,6 +22,7 @@ use behalf_store::{Storage, UnitOfWork};
 pub use behalf_fga as engine;
 pub use error::AuthzError;
 pub use query::{Answer, At, Query, TupleFilter};
+pub use setup::{FgaStoreEntry, PlannedSetup, TupleEntry};
 pub use store::{FgaStoreInfo, SubjectName};
 pub use write::PlannedWrite;
 

@@ -83,6 +83,16 @@ impl Writer {
         self.latest.clone()
     }
 
+    /// The latest model as it is stored.
+    pub(crate) fn latest_json(&self) -> Option<&str> {
+        self.known.get(self.latest.as_deref()?).map(String::as_str)
+    }
+
+    /// The writer of an empty store.
+    pub(crate) fn new() -> Self {
+        Self { next_number: 1, ..Self::default() }
+    }
+
     /// Takes a committed model in as the latest.
     pub(crate) fn add_model(&mut self, row: FgaModelRow) {
         self.latest = Some(row.model_id.as_str().into());
@@ -99,7 +109,7 @@ impl OpenStore {
         store_id: &str,
     ) -> Result<Self, AuthzError> {
         fga::find_store(storage, tenant, store_id).await?.ok_or(AuthzError::StoreNotFound)?;
-        let mut writer = Writer { next_number: 1, ..Writer::default() };
+        let mut writer = Writer::new();
         catch_up(storage, tenant, store_id, &mut writer).await?;
         if let Some(latest) = writer.latest() {
             writer.bind(&latest)?;
@@ -159,7 +169,7 @@ impl OpenStore {
 }
 
 /// Takes in what the database knows beyond the writer: models, and the log from its revision.
-async fn catch_up(
+pub(crate) async fn catch_up(
     storage: &Storage,
     tenant: &TenantId,
     store_id: &str,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use behalf_core::{Actor, Event, EventKind};
+use behalf_core::{Actor, Event, EventKind, TenantId};
 use behalf_fga::{Change, WriteRequest};
 use behalf_store::fga::{self, FgaLogRow};
 use behalf_store::{Committed, StoreError, UnitOfWork};
@@ -39,17 +39,7 @@ impl PlannedWrite {
         for statement in fga::append_log(authz.tenant(), store_id, &self.row, &actor) {
             unit.add(statement);
         }
-        let writes = self.changes.iter().filter(|change| matches!(change, Change::Write(_)));
-        let writes = u32::try_from(writes.count()).unwrap_or(u32::MAX);
-        let total = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
-        unit.record(
-            &Event::new(authz.tenant(), EventKind::FgaTuplesWritten, self.actor.clone())
-                .with("store_id", store_id.as_str())
-                .with("revision", self.row.revision)
-                .with("writes", writes)
-                .with("deletes", total.saturating_sub(writes))
-                .with("changes_sha256", sha256_hex(self.row.changes.as_bytes())),
-        );
+        unit.record(&log_event(authz.tenant(), store_id, &self.row, &self.changes, &self.actor));
     }
 
     /// Shows a committed write to readers.
@@ -64,6 +54,24 @@ impl PlannedWrite {
         }
         self.store.publish(&self.writer);
     }
+}
+
+/// The event of a write: how much, and a digest of what; the log itself holds the tuples.
+pub(crate) fn log_event(
+    tenant: &TenantId,
+    store_id: &str,
+    row: &FgaLogRow,
+    changes: &[Change],
+    actor: &Actor,
+) -> Event {
+    let writes = changes.iter().filter(|change| matches!(change, Change::Write(_))).count();
+    let deletes = changes.len().saturating_sub(writes);
+    Event::new(tenant, EventKind::FgaTuplesWritten, actor.clone())
+        .with("store_id", store_id)
+        .with("revision", row.revision)
+        .with("writes", writes)
+        .with("deletes", deletes)
+        .with("changes_sha256", sha256_hex(row.changes.as_bytes()))
 }
 
 impl Authz {

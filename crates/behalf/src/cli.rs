@@ -64,6 +64,10 @@ pub struct ServeArgs {
     /// [default: @<data>.key, made on first start].
     #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
     pub root_key: Option<String>,
+    /// How callers of `/stores` show who they are: oidc, preshared, none; may be repeated
+    /// [default: oidc and preshared].
+    #[arg(long, env = "BEHALF_FGA_AUTH", value_name = "MODE", value_delimiter = ',')]
+    pub fga_auth: Vec<String>,
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use behalf_http::FgaAuth;
 use behalf_identity::Issuer;
 use serde::Deserialize;
 
@@ -21,10 +22,20 @@ struct FileConfig {
     trust_proxy: Option<bool>,
     root_key: Option<String>,
     apply: Vec<PathBuf>,
+    fga_auth: Vec<String>,
 }
 
-const KEYS: [&str; 8] =
-    ["http", "tls", "tls-cert", "tls-key", "issuer", "trust-proxy", "root-key", "apply"];
+const KEYS: [&str; 9] = [
+    "http",
+    "tls",
+    "tls-cert",
+    "tls-key",
+    "issuer",
+    "trust-proxy",
+    "root-key",
+    "apply",
+    "fga-auth",
+];
 
 /// What `serve` runs with.
 #[derive(Debug)]
@@ -43,6 +54,8 @@ pub struct Config {
     pub root_key: Option<String>,
     /// Set-up files.
     pub apply: Vec<PathBuf>,
+    /// See [`ServeArgs::fga_auth`].
+    pub fga_auth: Vec<String>,
 }
 
 /// The TLS listener.
@@ -87,6 +100,7 @@ impl Config {
             trusts_proxy: args.trust_proxy || file.trust_proxy.unwrap_or(false),
             root_key: args.root_key.or(file.root_key),
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
+            fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
         })
     }
 
@@ -105,12 +119,7 @@ impl Config {
             (None, None) => format!("http://{}/", self.http),
         };
         let issuer = Issuer::parse(&derived)?;
-        let is_loopback = self
-            .http
-            .parse::<SocketAddr>()
-            .map(|addr| addr.ip().is_loopback())
-            .unwrap_or(self.http.starts_with("localhost:"));
-        if !is_loopback && !(issuer.is_https() && self.trusts_proxy) {
+        if !is_loopback(&self.http) && !(issuer.is_https() && self.trusts_proxy) {
             bail!(
                 "plain HTTP on {} can be reached from other machines: put a TLS proxy in front and \
                  give --issuer https://… with --trust-proxy, or listen on 127.0.0.1",
@@ -118,6 +127,41 @@ impl Config {
             );
         }
         Ok(issuer)
+    }
+    /// Who may ask `/stores`.
+    ///
+    /// # Errors
+    /// For an unknown mode, and for `none` while a listener can be reached from elsewhere.
+    pub fn fga_auth(&self) -> anyhow::Result<FgaAuth> {
+        if self.fga_auth.is_empty() {
+            return Ok(FgaAuth::default());
+        }
+        let mut auth = FgaAuth { oidc: false, preshared: false, none: false };
+        for mode in &self.fga_auth {
+            match mode.as_str() {
+                "oidc" => auth.oidc = true,
+                "preshared" => auth.preshared = true,
+                "none" => auth.none = true,
+                other => bail!("--fga-auth {other}: use oidc, preshared or none"),
+            }
+        }
+        let tls = self.tls.as_ref().map(|tls| tls.address.as_str());
+        let is_local = is_loopback(&self.http) && tls.is_none_or(is_loopback);
+        if auth.none && !(is_local && !self.trusts_proxy) {
+            bail!("--fga-auth none lets everybody in; it needs every listener on loopback");
+        }
+        if auth.none {
+            tracing::warn!("--fga-auth none: whoever reaches this machine may read and write tuples");
+        }
+        Ok(auth)
+    }
+}
+
+/// True if only this machine reaches the address.
+fn is_loopback(address: &str) -> bool {
+    match address.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_name) => address.starts_with("localhost:"),
     }
 }
 

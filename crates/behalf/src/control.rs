@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::extract::State;
@@ -12,8 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use behalf_core::{Actor, Secret};
-use behalf_identity::{Identity, SetupOutcome};
-use behalf_store::Storage;
+use behalf_gate::flows::{ApplyOptions, SetupOutcome};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use crate::setup_file::{self, ApplyOptions, Source};
+use crate::setup_file::{self, Source};
+use crate::wiring::Server;
 
 /// The largest request or answer, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -44,17 +45,10 @@ struct ApplyAnswer {
     secrets: Vec<(String, String)>,
 }
 
-#[derive(Clone)]
-struct Control {
-    identity: Identity,
-    storage: Storage,
-}
-
 /// Serves the socket in `dir` until `shutdown`.
 pub(crate) async fn serve(
     dir: &Path,
-    identity: Identity,
-    storage: Storage,
+    server: Arc<Server>,
     mut shutdown: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let path = dir.join("control.sock");
@@ -66,7 +60,7 @@ pub(crate) async fn serve(
         .with_context(|| format!("cannot listen on {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let router: Router =
-        Router::new().route("/apply", post(apply)).with_state(Control { identity, storage });
+        Router::new().route("/apply", post(apply)).with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -95,7 +89,7 @@ pub(crate) async fn serve(
 }
 
 async fn apply(
-    State(control): State<Control>,
+    State(server): State<Arc<Server>>,
     Extension(actor): Extension<Actor>,
     Json(request): Json<ApplyRequest>,
 ) -> Response {
@@ -106,7 +100,7 @@ async fn apply(
     };
     let sources: Vec<_> =
         request.files.into_iter().map(|(name, text)| Source { name, text }).collect();
-    match setup_file::apply(&control.identity, &control.storage, &sources, &options).await {
+    match setup_file::apply(&server, &sources, &options).await {
         Ok(outcome) => Json(ApplyAnswer {
             changes: outcome.changes,
             secrets: outcome

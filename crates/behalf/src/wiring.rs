@@ -30,6 +30,24 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
 }
 
+/// What the operator decides.
+#[derive(Debug)]
+pub struct ServerOptions {
+    /// The address by which people and clients reach the server.
+    pub issuer: Issuer,
+    /// True if a reverse proxy in front is trusted.
+    pub trusts_proxy: bool,
+    /// Who may ask `/stores`.
+    pub fga_auth: FgaAuth,
+}
+
+impl ServerOptions {
+    /// The defaults for `issuer`.
+    pub fn new(issuer: Issuer) -> Self {
+        Self { issuer, trusts_proxy: false, fga_auth: FgaAuth::default() }
+    }
+}
+
 /// The parts of a running server.
 #[derive(Debug)]
 pub struct Server {
@@ -53,8 +71,7 @@ impl Server {
     pub async fn open(
         dir: &Path,
         root: &RootKey,
-        issuer: Issuer,
-        trusts_proxy: bool,
+        options: ServerOptions,
         ports: Ports,
     ) -> anyhow::Result<Self> {
         let storage = Storage::open_sqlite(dir, SqliteOptions::default(), ports.clock.now())
@@ -71,17 +88,17 @@ impl Server {
             clock: ports.clock,
             rng: ports.rng,
             tenant: TenantId::default_tenant(),
-            issuer,
+            issuer: options.issuer,
             hashing_permits,
         };
         let identity = Identity::open(parts, root).await?;
         let context = HttpContext {
             identity: identity.clone(),
-            trusts_proxy,
+            trusts_proxy: options.trusts_proxy,
             version: env!("CARGO_PKG_VERSION"),
             error_page: behalf_console::error_page,
             authz: authz.clone(),
-            fga_auth: FgaAuth::default(),
+            fga_auth: options.fga_auth,
         };
         let (router, rules) = routes(context);
         Ok(Self { storage, identity, authz, router, rules })

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use behalf_core::Actor;
-use behalf_identity::{Issuer, SetupOutcome};
+use behalf_gate::flows::{ApplyOptions, SetupOutcome};
+use behalf_identity::Issuer;
 
 use super::system_rng;
 use crate::cli::ApplyArgs;
 use crate::control::{self, ApplyRequest};
 use crate::data_dir::{DataDir, write_private};
-use crate::setup_file::{self, ApplyOptions, Source};
+use crate::setup_file::{self, Source};
 use crate::system::SystemClock;
-use crate::wiring::{Ports, Server};
+use crate::wiring::{Ports, Server, ServerOptions};
 
 pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
     let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -41,13 +42,13 @@ async fn apply_directly(
     let root = dir.root_key(args.root_key.as_deref(), &rng)?;
     let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-    let server = Server::open(dir.path(), &root, Issuer::parse(issuer)?, false, ports).await?;
+    let server = Server::open(dir.path(), &root, ServerOptions::new(Issuer::parse(issuer)?), ports).await?;
     let options = ApplyOptions {
         actor: local_actor()?,
         is_dry_run: args.dry_run,
         resets_secrets: args.reset_secrets,
     };
-    let outcome = setup_file::apply(&server.identity, &server.storage, sources, &options).await;
+    let outcome = setup_file::apply(&server, sources, &options).await;
     server.storage.close().await;
     outcome
 }

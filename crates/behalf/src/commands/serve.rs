@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use behalf_core::{Clock as _, UserId};
 use behalf_crypto::opaque;
+use behalf_gate::flows::ApplyOptions;
 use behalf_identity::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,9 +20,9 @@ use crate::control;
 use crate::data_dir::{DataDir, write_private};
 use crate::dev_ca::{DevCa, ServerCertificate};
 use crate::server::Listener;
-use crate::setup_file::{self, ApplyOptions};
+use crate::setup_file;
 use crate::system::SystemClock;
-use crate::wiring::{Ports, Server};
+use crate::wiring::{Ports, Server, ServerOptions};
 
 /// The first administrator's `sub`.
 const ADMINISTRATOR: &str = "auth0|administrator";
@@ -43,7 +44,12 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let name = certificate.as_ref().map(ServerCertificate::first_name).transpose()?.flatten();
     let issuer = config.issuer(name.as_deref())?;
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-    let server = Server::open(dir.path(), &root, issuer, config.trusts_proxy, ports).await?;
+    let options = ServerOptions {
+        issuer,
+        trusts_proxy: config.trusts_proxy,
+        fga_auth: config.fga_auth()?,
+    };
+    let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
     let password_file = first_administrator(&server.identity, dir.path()).await?;
     apply_files(&server, &config).await?;
 
@@ -61,12 +67,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     for listener in listeners {
         tasks.spawn(listener.serve(server.router.clone(), stopped.clone()));
     }
-    let control = control::serve(
-        dir.path(),
-        server.identity.clone(),
-        server.storage.clone(),
-        stopped.clone(),
-    );
+    let control = control::serve(dir.path(), Arc::clone(&server), stopped.clone());
     tokio::pin!(control);
     tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
     let failure = tokio::select! {
@@ -95,15 +96,12 @@ async fn wait_for_stop() -> anyhow::Result<()> {
 }
 
 async fn apply_files(server: &Server, config: &Config) -> anyhow::Result<()> {
-    if config.apply.is_empty() {
-        return Ok(());
-    }
     let paths = config.apply.iter().map(PathBuf::as_path);
     let sources = paths.map(apply::read).collect::<anyhow::Result<Vec<_>>>()?;
     let options =
         ApplyOptions { actor: apply::local_actor()?, is_dry_run: false, resets_secrets: false };
-    let outcome = setup_file::apply(&server.identity, &server.storage, &sources, &options).await?;
-    apply::report(&outcome, false, None)
+    let outcome = setup_file::apply(server, &sources, &options).await?;
+    if config.apply.is_empty() { Ok(()) } else { apply::report(&outcome, false, None) }
 }
 
 /// On first start makes the administrator; her one-time password goes to the terminal, or else
