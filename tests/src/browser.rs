@@ -172,7 +172,6 @@ impl Browser {
 
     /// Signs in for an authorization request and returns the address of the application that the
     /// browser is sent to.
-    #[track_caller]
     pub async fn authorize(
         &mut self,
         server: &TestServer,

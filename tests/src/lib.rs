@@ -91,7 +91,8 @@ impl TestServer {
         let root = RootKey::generate(&DangerousSeededRng::new(1));
         let issuer = Issuer::parse(ISSUER).unwrap();
         let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
-        let server = Server::open(dir.path(), &root, ServerOptions::new(issuer), ports).await.unwrap();
+        let server =
+            Server::open(dir.path(), &root, ServerOptions::new(issuer), ports).await.unwrap();
         let this = Self { server, clock, dir };
         this.apply(setup).await.unwrap();
         this

@@ -166,7 +166,8 @@ impl Authz {
         }
         let named = fga::list_stores_by_name(self.storage(), self.tenant(), &entry.name).await?;
         if named.len() > 1 {
-            let text = format!("{} FGA stores are named `{}`; give its id", named.len(), entry.name);
+            let text =
+                format!("{} FGA stores are named `{}`; give its id", named.len(), entry.name);
             return Err(AuthzError::Invalid(text));
         }
         Ok(named.into_iter().next().map(|row| row.store_id))

@@ -96,17 +96,44 @@ impl Authz {
         };
         let model = writer.bind(&model_id)?;
         let changes = writer.fga.plan_write(&model, request)?;
+        self.planned(store, writer, changes, actor)
+    }
+
+    /// Plans the deletion of every tuple of `object`, however many there are. `None` when there is
+    /// none.
+    ///
+    /// # Errors
+    /// `StoreNotFound`.
+    pub async fn plan_delete_object(
+        &self,
+        store_id: &str,
+        object: &str,
+        actor: &Actor,
+    ) -> Result<Option<PlannedWrite>, AuthzError> {
+        let store = self.open(store_id).await?;
+        let writer = store.hold(self.storage(), self.tenant()).await?;
+        let snapshot = writer.fga.snapshot();
+        let of_object = snapshot.tuples().filter(|tuple| tuple.object == object);
+        let changes: Vec<Change> =
+            of_object.map(|tuple| Change::Delete(tuple.delete_key())).collect();
+        self.planned(store, writer, changes, actor)
+    }
+
+    fn planned(
+        &self,
+        store: Arc<OpenStore>,
+        writer: OwnedMutexGuard<Writer>,
+        changes: Vec<Change>,
+        actor: &Actor,
+    ) -> Result<Option<PlannedWrite>, AuthzError> {
         if changes.is_empty() {
             return Ok(None);
         }
         let text = serde_json::to_string(&changes).map_err(|error| StoreError::Internal {
             reason: format!("changes as JSON: {error}"),
         })?;
-        let row = FgaLogRow {
-            revision: writer.revision().saturating_add(1),
-            changes: text,
-            at: self.now(),
-        };
+        let revision = writer.revision().saturating_add(1);
+        let row = FgaLogRow { revision, changes: text, at: self.now() };
         Ok(Some(PlannedWrite { store, writer, changes, row, actor: actor.clone() }))
     }
 

@@ -121,6 +121,10 @@ event_kinds! {
     FgaModelWritten = "fga.model_written",
     /// Relationship tuples were written or deleted.
     FgaTuplesWritten = "fga.tuples_written",
+    /// A document was uploaded, or its content replaced.
+    DocumentWritten = "document.written",
+    /// A document was deleted with its passages and its tuples.
+    DocumentDeleted = "document.deleted",
 }
 
 impl EventKind {

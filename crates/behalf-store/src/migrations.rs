@@ -28,6 +28,11 @@ const SQLITE: &[Migration] = &[
         slug: "api_keys",
         text: include_str!("../migrations/0004_api_keys.sql"),
     },
+    Migration {
+        number: 5,
+        slug: "documents",
+        text: include_str!("../migrations/0005_documents.sqlite.sql"),
+    },
 ];
 
 /// Brings an embedded store to this version's schema.

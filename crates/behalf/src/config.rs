@@ -151,7 +151,9 @@ impl Config {
             bail!("--fga-auth none lets everybody in; it needs every listener on loopback");
         }
         if auth.none {
-            tracing::warn!("--fga-auth none: whoever reaches this machine may read and write tuples");
+            tracing::warn!(
+                "--fga-auth none: whoever reaches this machine may read and write tuples"
+            );
         }
         Ok(auth)
     }

@@ -59,8 +59,7 @@ pub(crate) async fn serve(
     let listener = UnixListener::bind(&path)
         .with_context(|| format!("cannot listen on {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let router: Router =
-        Router::new().route("/apply", post(apply)).with_state(server);
+    let router: Router = Router::new().route("/apply", post(apply)).with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
         let accepted = tokio::select! {

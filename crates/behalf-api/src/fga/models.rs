@@ -46,7 +46,10 @@ pub(super) async fn list(
         Some(index) => index.saturating_add(1),
         None if after.is_empty() => 0,
         None => {
-            return Err(FgaError::input("invalid_continuation_token", "Invalid continuation token"));
+            return Err(FgaError::input(
+                "invalid_continuation_token",
+                "Invalid continuation token",
+            ));
         }
     };
     let shown_models: Vec<Value> = models

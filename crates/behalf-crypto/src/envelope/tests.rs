@@ -1,3 +1,5 @@
+//! Sealed values open in their own place only.
+
 use std::collections::BTreeSet;
 
 use behalf_core::{DangerousSeededRng, Rng, Secret};

@@ -1,3 +1,5 @@
+//! Signatures, keys and the attacks on them.
+
 use std::sync::LazyLock;
 
 use behalf_core::Secret;

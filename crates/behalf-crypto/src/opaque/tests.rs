@@ -1,3 +1,5 @@
+//! Opaque tokens: their form, and every truncation of it.
+
 use behalf_core::DangerousSeededRng;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 

@@ -42,7 +42,8 @@ async fn apply_directly(
     let root = dir.root_key(args.root_key.as_deref(), &rng)?;
     let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-    let server = Server::open(dir.path(), &root, ServerOptions::new(Issuer::parse(issuer)?), ports).await?;
+    let server =
+        Server::open(dir.path(), &root, ServerOptions::new(Issuer::parse(issuer)?), ports).await?;
     let options = ApplyOptions {
         actor: local_actor()?,
         is_dry_run: args.dry_run,

@@ -1,3 +1,5 @@
+//! Vectors of RFC 8785, and what must be refused.
+
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Checkpoints under policies of keys and witnesses.
+
 use super::*;
 use crate::merkle::leaf_hash;
 use crate::note::NoteSigner;

@@ -1,3 +1,5 @@
+//! Trees against a naive recomputation; proofs against tampering.
+
 use super::*;
 use crate::hash::hex;
 

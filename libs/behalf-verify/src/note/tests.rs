@@ -1,3 +1,5 @@
+//! Signed notes: published ones verify, altered ones do not.
+
 use super::*;
 
 const LOG: &str = "example.com/log";

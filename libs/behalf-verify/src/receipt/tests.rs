@@ -1,3 +1,5 @@
+//! Receipts verify offline, and only whole.
+
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tiles: their names, and trees read out of them.
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
