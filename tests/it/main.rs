@@ -7,4 +7,5 @@
 )]
 
 mod fga;
+mod kill;
 mod tidy;
