@@ -119,7 +119,8 @@ impl Config {
             (None, None) => format!("http://{}/", self.http),
         };
         let issuer = Issuer::parse(&derived)?;
-        if !is_loopback(&self.http) && !(issuer.is_https() && self.trusts_proxy) {
+        let is_behind_tls = issuer.is_https() && self.trusts_proxy;
+        if !is_loopback(&self.http) && !is_behind_tls {
             bail!(
                 "plain HTTP on {} can be reached from other machines: put a TLS proxy in front and \
                  give --issuer https://… with --trust-proxy, or listen on 127.0.0.1",
@@ -128,6 +129,7 @@ impl Config {
         }
         Ok(issuer)
     }
+
     /// Who may ask `/stores`.
     ///
     /// # Errors
@@ -147,7 +149,7 @@ impl Config {
         }
         let tls = self.tls.as_ref().map(|tls| tls.address.as_str());
         let is_local = is_loopback(&self.http) && tls.is_none_or(is_loopback);
-        if auth.none && !(is_local && !self.trusts_proxy) {
+        if auth.none && (!is_local || self.trusts_proxy) {
             bail!("--fga-auth none lets everybody in; it needs every listener on loopback");
         }
         if auth.none {

@@ -190,7 +190,9 @@ impl Checker<'_> {
         for item in items {
             let (node, found) = self.expr(item)?;
             // Mixed elements make a list of `dyn`.
-            element = Some(element.map_or(found.clone(), |e| e.join(&found).unwrap_or(Type::Dyn)));
+            element = Some(
+                element.map_or_else(|| found.clone(), |e| e.join(&found).unwrap_or(Type::Dyn)),
+            );
             nodes.push(node);
         }
         Ok((Node::List(nodes), Type::List(Box::new(element.unwrap_or(Type::Dyn)))))
@@ -205,8 +207,10 @@ impl Checker<'_> {
             if !matches!(k, Type::Bool | Type::Int | Type::Uint | Type::String | Type::Dyn) {
                 return Err(format!("unsupported map key type '{k}'"));
             }
-            key_type = Some(key_type.map_or(k.clone(), |t| t.join(&k).unwrap_or(Type::Dyn)));
-            value_type = Some(value_type.map_or(v.clone(), |t| t.join(&v).unwrap_or(Type::Dyn)));
+            key_type =
+                Some(key_type.map_or_else(|| k.clone(), |t| t.join(&k).unwrap_or(Type::Dyn)));
+            value_type =
+                Some(value_type.map_or_else(|| v.clone(), |t| t.join(&v).unwrap_or(Type::Dyn)));
             nodes.push((key, value));
         }
         let key = Box::new(key_type.unwrap_or(Type::Dyn));
@@ -361,7 +365,7 @@ fn binary_type(operator: Binary, left: &Type, right: &Type) -> Option<Type> {
         _ if is_dyn => Some(Dyn),
         Binary::Add => match (left, right) {
             (Timestamp, Duration) | (Duration, Timestamp) => Some(Timestamp),
-            (List(_), List(_)) => left.join(right).or(Some(List(Box::new(Dyn)))),
+            (List(_), List(_)) => left.join(right).or_else(|| Some(List(Box::new(Dyn)))),
             (Int | Uint | Double | Type::String | Bytes | Duration, _) if left == right => {
                 Some(left.clone())
             }

@@ -68,14 +68,18 @@ impl Machine<'_> {
         match node {
             Node::Const(value) => Ok(value.clone()),
             Node::Parameter(at) => {
-                self.parameters.get(*at).cloned().ok_or("no such attribute".into())
+                self.parameters.get(*at).cloned().ok_or_else(|| "no such attribute".into())
             }
-            Node::Local(at) => self.locals.get(*at).cloned().ok_or("no such attribute".into()),
+            Node::Local(at) => {
+                self.locals.get(*at).cloned().ok_or_else(|| "no such attribute".into())
+            }
             Node::And(left, right) => self.logic(left, right, false),
             Node::Or(left, right) => self.logic(left, right, true),
             Node::Not(operand) => self.truth(operand).map(|truth| Value::Bool(!truth)),
             Node::Negate(operand) => match self.run(operand)? {
-                Value::Int(n) => n.checked_neg().map(Value::Int).ok_or("integer overflow".into()),
+                Value::Int(n) => {
+                    n.checked_neg().map(Value::Int).ok_or_else(|| "integer overflow".into())
+                }
                 Value::Double(n) => Ok(Value::Double(-n)),
                 _ => Err("no such overload".into()),
             },
@@ -305,9 +309,10 @@ fn index_value(operand: &Value, index: &Value) -> Run<Value> {
                 .cloned()
                 .ok_or_else(|| Failure::Error(format!("index out of bounds: {at}")))
         }
-        (Value::Map(entries), _) => {
-            Key::of(index).and_then(|key| entries.get(&key)).cloned().ok_or("no such key".into())
-        }
+        (Value::Map(entries), _) => Key::of(index)
+            .and_then(|key| entries.get(&key))
+            .cloned()
+            .ok_or_else(|| "no such key".into()),
         _ => Err("no such overload".into()),
     }
 }

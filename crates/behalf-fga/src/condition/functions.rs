@@ -194,7 +194,9 @@ fn convert(function: Function, value: &Value) -> Result<Value, String> {
         | (Function::ToTimestamp, Value::Timestamp(_)) => value.clone(),
         (Function::ToInt, Value::Uint(n)) => Value::Int(i64::try_from(*n).map_err(|_| range())?),
         (Function::ToInt, Value::Double(n)) => {
-            if !(n.abs() < 9_223_372_036_854_775_808.0) {
+            // A NaN has no absolute value below the bound.
+            let is_in_range = n.abs() < 9_223_372_036_854_775_808.0;
+            if !is_in_range {
                 return Err(range());
             }
             #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]

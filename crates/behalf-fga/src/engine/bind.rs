@@ -76,7 +76,7 @@ impl StoreModel {
             }
             // Classes: types first, then nodes; see `userset_class`.
             let class = next_id(type_index)?;
-            self.types.push(TypePlan { name: Box::from(name), number, class, relations });
+            self.types.push(TypePlan { number, class, relations });
             self.type_numbers.insert(Box::from(name), type_index);
         }
         Ok(())

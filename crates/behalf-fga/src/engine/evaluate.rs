@@ -358,7 +358,6 @@ impl<'a> Evaluator<'a> {
         any.answer()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one evaluation step")]
     fn usersets(
         &mut self,
         node: &'a Node,

@@ -53,7 +53,6 @@ pub(super) struct NodeId(pub(super) u32);
 
 #[derive(Debug)]
 pub(super) struct TypePlan {
-    pub(super) name: Box<str>,
     /// The type's number in the store.
     pub(super) number: u32,
     /// The class of plain users and wildcards of this type, see [`Node::reached_by`].

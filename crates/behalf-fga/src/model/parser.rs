@@ -275,12 +275,9 @@ impl Parser {
     }
 
     fn restriction(&mut self) -> Parsed<Restriction> {
-        let name = match self.identifier() {
-            Ok(name) => name,
-            Err(_) => {
-                let token = self.peek();
-                return Err(extraneous(&token, "{IDENTIFIER}"));
-            }
+        let Ok(name) = self.identifier() else {
+            let token = self.peek();
+            return Err(extraneous(&token, "{IDENTIFIER}"));
         };
         let mut restriction = Restriction {
             reference: RelationReference { type_name: name.text, ..Default::default() },

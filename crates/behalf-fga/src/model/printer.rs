@@ -1,7 +1,5 @@
 //! Writes a model as DSL: types in order, relations, conditions and parameters by name.
 
-use std::fmt::Write as _;
-
 use thiserror::Error;
 
 use super::json::{AuthorizationModel, Condition, ConditionParamTypeRef, TypeDefinition, Userset};
@@ -111,12 +109,6 @@ fn print_condition(out: &mut String, condition: &Condition) {
         None => format!("{name}: {}", of.type_name.dsl()),
     };
     let parameters: Vec<String> = condition.parameters.iter().map(parameter).collect();
-    // Writing to a string does not fail.
-    let _: Result<(), _> = writeln!(
-        out,
-        "\ncondition {}({}) {{\n  {}\n}}",
-        condition.name,
-        parameters.join(", "),
-        condition.expression
-    );
+    let (name, parameters) = (&condition.name, parameters.join(", "));
+    out.push_str(&format!("\ncondition {name}({parameters}) {{\n  {}\n}}", condition.expression));
 }

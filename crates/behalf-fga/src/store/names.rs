@@ -45,10 +45,6 @@ impl Default for Names {
 }
 
 impl Names {
-    pub(crate) fn len(&self) -> u32 {
-        self.count
-    }
-
     /// The number of a name.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
         let hash = self.index.hasher.hash_one(name);

@@ -271,7 +271,7 @@ mod tests {
             let row = next(&mut seed) % 130;
             let row = if row > 100 { 5 } else { row };
             let key = next(&mut seed) % 3_000;
-            if next(&mut seed) % 3 == 0 {
+            if next(&mut seed).is_multiple_of(3) {
                 assert_eq!(rows.remove(row, key), model.remove(&(row, key)));
             } else {
                 assert_eq!(rows.insert(row, key), model.insert((row, key)));

@@ -1,6 +1,11 @@
 //! The store through its port: one conformance kit, run on every engine, and what is special to
 //! the embedded one.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod conformance;
 mod sqlite;
