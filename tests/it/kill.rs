@@ -175,5 +175,5 @@ fn a_killed_server_has_every_acknowledged_write_and_no_half_one() {
         server.kill();
     }
     let total: usize = acknowledged.iter().sum();
-    assert!(total > rounds as usize, "the writers wrote: {acknowledged:?}");
+    assert!(total > usize::try_from(rounds).unwrap(), "the writers wrote: {acknowledged:?}");
 }

@@ -6,6 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod authorize;
+mod codes;
+mod consent;
 mod fga;
 mod kill;
+mod redirect_uri;
+mod refresh;
+mod setup;
 mod tidy;
+mod tokens;
+mod world;

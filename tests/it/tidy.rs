@@ -160,7 +160,12 @@ fn decisions_and_migrations_are_numbered_without_gaps() {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
             .filter(|name| name.ends_with(extension) && name != "README.md")
-            .map(|name| name[..4].parse().unwrap_or_else(|_| panic!("{folder}/{name}")))
+            .map(|name| {
+                name.split('_')
+                    .next()
+                    .and_then(|n| n.split('-').next()?.parse().ok())
+                    .unwrap_or_else(|| panic!("{folder}/{name}"))
+            })
             .collect();
         numbers.sort_unstable();
         numbers.dedup();

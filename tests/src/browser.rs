@@ -1,8 +1,10 @@
 //! A browser without script: keeps the cookie, reads forms, follows redirects on our own host.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
+use behalf_http::PeerAddress;
 use http::{Request, header};
 use url::form_urlencoded;
 
@@ -12,6 +14,7 @@ use crate::{Answer, ISSUER, TestServer};
 #[derive(Debug, Default)]
 pub struct Browser {
     cookies: BTreeMap<String, String>,
+    address: Option<IpAddr>,
 }
 
 /// A page that a browser shows.
@@ -27,25 +30,38 @@ impl Page {
     /// The hidden fields of the page's first form, and where it is posted.
     #[track_caller]
     pub fn form(&self) -> (String, Vec<(String, String)>) {
-        let html = &self.answer.text;
-        let start = html.find("<form").unwrap_or_else(|| panic!("no form: {html}"));
-        let end = html[start..].find("</form>").unwrap() + start;
-        let form = &html[start..end];
-        let action = attribute(form, "action").unwrap_or_else(|| self.path.clone());
-        let inputs = form.split("<input").skip(1).filter_map(|input| {
-            let input = &input[..input.find('>')?];
-            let is_hidden = attribute(input, "type").as_deref() == Some("hidden");
-            let value = attribute(input, "value").unwrap_or_default();
-            is_hidden.then_some((attribute(input, "name")?, value))
-        });
-        (action, inputs.collect())
+        self.forms().into_iter().next().unwrap_or_else(|| panic!("no form: {}", self.answer.text))
+    }
+
+    /// The hidden fields of the page's first form that is posted to `action`.
+    #[track_caller]
+    pub fn form_to(&self, action: &str) -> Vec<(String, String)> {
+        let form = self.forms().into_iter().find(|(known, _)| known == action);
+        form.unwrap_or_else(|| panic!("no form to {action}: {}", self.answer.text)).1
+    }
+
+    /// Each form of the page: where it is posted, and its hidden fields.
+    pub fn forms(&self) -> Vec<(String, Vec<(String, String)>)> {
+        let forms = self.answer.text.split("<form").skip(1);
+        forms
+            .map(|form| {
+                let form = form.split("</form>").next().unwrap_or_default();
+                let action = attribute(form, "action").unwrap_or_else(|| self.path.clone());
+                let inputs = form.split("<input").skip(1).filter_map(|input| {
+                    let input = input.split('>').next()?;
+                    let is_hidden = attribute(input, "type").as_deref() == Some("hidden");
+                    let value = attribute(input, "value").unwrap_or_default();
+                    is_hidden.then_some((attribute(input, "name")?, value))
+                });
+                (action, inputs.collect())
+            })
+            .collect()
     }
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = tag.find(&format!("{name}=\""))? + name.len() + 2;
-    let value = &tag[start..];
-    let value = &value[..value.find('"')?];
+    let (_, value) = tag.split_once(&format!("{name}=\""))?;
+    let value = value.split('"').next()?;
     let unescaped = value
         .replace("&#34;", "\"")
         .replace("&#39;", "'")
@@ -62,6 +78,11 @@ impl Browser {
     /// A browser that has never been here.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A browser that has never been here, on a machine with this address.
+    pub fn at(address: &str) -> Self {
+        Self { address: Some(address.parse().unwrap()), ..Self::default() }
     }
 
     /// The cookie header that it sends.
@@ -99,7 +120,26 @@ impl Browser {
         self.send(server, path, request, body).await
     }
 
-    async fn send(
+    /// Posts fields to `path` as a page of another site would: the browser keeps its
+    /// `SameSite=Lax` cookie to itself and says where the form comes from.
+    pub async fn post_cross_site(
+        &mut self,
+        server: &TestServer,
+        path: &str,
+        fields: &[(String, String)],
+    ) -> Page {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ORIGIN, "https://evil.example")
+            .header("sec-fetch-site", "cross-site");
+        let answer = server.send(self.with_address(request).body(Body::from(body)).unwrap()).await;
+        self.keep_cookies(&answer);
+        Page { path: path.to_owned(), answer }
+    }
+
+    /// Sends a request with its cookies and keeps those of the answer.
+    pub async fn send(
         &mut self,
         server: &TestServer,
         path: &str,
@@ -109,7 +149,20 @@ impl Browser {
         if !self.cookies.is_empty() {
             request = request.header(header::COOKIE, self.cookie_header());
         }
+        let request = self.with_address(request);
         let answer = server.send(request.body(Body::from(body)).unwrap()).await;
+        self.keep_cookies(&answer);
+        Page { path: path.to_owned(), answer }
+    }
+
+    fn with_address(&self, request: http::request::Builder) -> http::request::Builder {
+        match self.address {
+            Some(address) => request.extension(PeerAddress(SocketAddr::new(address, 50_000))),
+            None => request,
+        }
+    }
+
+    fn keep_cookies(&mut self, answer: &Answer) {
         for line in answer.headers.get_all(header::SET_COOKIE) {
             let line = line.to_str().unwrap();
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
@@ -119,7 +172,6 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        Page { path: path.to_owned(), answer }
     }
 
     /// Follows redirects on our own host until there is a page; the address when it leaves.

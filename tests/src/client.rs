@@ -8,6 +8,7 @@ use http::{Request, header};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
+use crate::forge::unbase64url;
 use crate::{Answer, TestServer};
 
 /// A verifier that every test may use.
@@ -60,12 +61,17 @@ impl Client {
 
     /// Posts a form to `path` with the client's credentials in the body.
     pub async fn post(&self, server: &TestServer, path: &str, form: &[(&str, &str)]) -> Answer {
+        post_form(server, path, self.with_credentials(form)).await
+    }
+
+    /// A form with the client's credentials added.
+    fn with_credentials(&self, form: &[(&str, &str)]) -> String {
         let mut serializer = form_urlencoded::Serializer::new(String::new());
         serializer.extend_pairs(form).append_pair("client_id", self.client_id);
         if let Some(secret) = self.client_secret {
             serializer.append_pair("client_secret", secret);
         }
-        post_form(server, path, serializer.finish()).await
+        serializer.finish()
     }
 
     /// A token request.
@@ -90,6 +96,19 @@ impl Client {
         self.token(server, &form).await
     }
 
+    /// A token request with a JSON body and the client's credentials in it.
+    pub async fn token_by_json(&self, server: &TestServer, mut body: Value) -> Answer {
+        body["client_id"] = self.client_id.into();
+        if let Some(secret) = self.client_secret {
+            body["client_secret"] = secret.into();
+        }
+        let request = Request::post("/oauth/token")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        server.send(request).await
+    }
+
     /// Exchanges a refresh token; `extra` adds parameters.
     pub async fn refresh(
         &self,
@@ -106,32 +125,15 @@ impl Client {
     #[track_caller]
     pub fn claims(token: &str) -> Value {
         let payload = token.split('.').nth(1).unwrap();
-        serde_json::from_slice(&base64url(payload)).unwrap()
+        serde_json::from_slice(&unbase64url(payload)).unwrap()
     }
 }
 
 /// Posts a form as it stands.
-pub(crate) async fn post_form(server: &TestServer, path: &str, body: String) -> Answer {
+pub async fn post_form(server: &TestServer, path: &str, body: String) -> Answer {
     let request = Request::post(path)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Body::from(body))
         .unwrap();
     server.send(request).await
-}
-
-fn base64url(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bits = 0_u32;
-    let mut count = 0;
-    let mut bytes = Vec::new();
-    for digit in text.bytes() {
-        let value = ALPHABET.iter().position(|known| *known == digit).unwrap();
-        bits = (bits << 6) | u32::try_from(value).unwrap();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xFF).unwrap());
-        }
-    }
-    bytes
 }

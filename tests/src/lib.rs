@@ -10,6 +10,7 @@
 
 mod browser;
 mod client;
+mod forge;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +21,17 @@ use behalf::wiring::{Ports, Server, ServerOptions};
 use behalf_core::{Actor, Clock as _, DangerousSeededRng, ManualClock, Timestamp};
 use behalf_crypto::SystemRng;
 use behalf_crypto::envelope::RootKey;
-use behalf_gate::flows::ApplyOptions;
+use behalf_gate::flows::{ApplyOptions, SetupOutcome};
 use behalf_identity::Issuer;
+use behalf_store::outbox::OutboxRow;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 pub use browser::{Browser, Page};
-pub use client::{Client, code_challenge, query_of};
+pub use client::{Client, code_challenge, post_form, query_of};
+pub use forge::{base64url, forge, hmac_sha256, rewritten};
 
 /// The issuer of every server under test.
 pub const ISSUER: &str = "https://behalf.test/";
@@ -85,14 +88,23 @@ impl TestServer {
         Self::start_in(dir, setup).await
     }
 
+    /// A server with what `setup` says and with options that `adjust` changes.
+    pub async fn start_with(setup: &str, adjust: impl FnOnce(&mut ServerOptions)) -> Self {
+        let mut options = ServerOptions::new(Issuer::parse(ISSUER).unwrap());
+        adjust(&mut options);
+        Self::open(tempfile::tempdir().unwrap(), setup, options).await
+    }
+
     /// A server on an existing folder, whose root key is the same for every test.
     pub async fn start_in(dir: tempfile::TempDir, setup: &str) -> Self {
+        Self::open(dir, setup, ServerOptions::new(Issuer::parse(ISSUER).unwrap())).await
+    }
+
+    async fn open(dir: tempfile::TempDir, setup: &str, options: ServerOptions) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let root = RootKey::generate(&DangerousSeededRng::new(1));
-        let issuer = Issuer::parse(ISSUER).unwrap();
         let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
-        let server =
-            Server::open(dir.path(), &root, ServerOptions::new(issuer), ports).await.unwrap();
+        let server = Server::open(dir.path(), &root, options, ports).await.unwrap();
         let this = Self { server, clock, dir };
         this.apply(setup).await.unwrap();
         this
@@ -103,12 +115,23 @@ impl TestServer {
     /// # Errors
     /// As the command does.
     pub async fn apply(&self, setup: &str) -> Result<Vec<String>, String> {
-        let source = Source { name: "setup.yaml".to_owned(), text: setup.to_owned() };
         let options =
             ApplyOptions { actor: Actor::System, is_dry_run: false, resets_secrets: false };
-        setup_file::apply(&self.server, &[source], &options)
+        self.apply_with(setup, &options).await.map(|outcome| outcome.changes)
+    }
+
+    /// Applies a set-up file in a way of its own.
+    ///
+    /// # Errors
+    /// As the command does.
+    pub async fn apply_with(
+        &self,
+        setup: &str,
+        options: &ApplyOptions,
+    ) -> Result<SetupOutcome, String> {
+        let source = Source { name: "setup.yaml".to_owned(), text: setup.to_owned() };
+        setup_file::apply(&self.server, &[source], options)
             .await
-            .map(|outcome| outcome.changes)
             .map_err(|error| format!("{error:#}"))
     }
 
@@ -149,7 +172,11 @@ impl TestServer {
 
     /// The kinds of every event that waits for the ledger, in order.
     pub async fn events(&self) -> Vec<String> {
-        let rows = behalf_store::outbox::list(&self.server.storage, 100_000).await.unwrap();
-        rows.into_iter().map(|row| row.kind).collect()
+        self.outbox().await.into_iter().map(|row| row.kind).collect()
+    }
+
+    /// Every event that waits for the ledger, in order.
+    pub async fn outbox(&self) -> Vec<OutboxRow> {
+        behalf_store::outbox::list(&self.server.storage, 100_000).await.unwrap()
     }
 }
