@@ -61,7 +61,7 @@ pub struct ServeArgs {
     #[arg(long, env = "BEHALF_TRUST_PROXY")]
     pub trust_proxy: bool,
     /// The key that wraps every other key: `@FILE`, or the key's text itself
-    /// [default: @<data>.key, made on first start].
+    /// (default: the file DATA.key, made on first start).
     #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
     pub root_key: Option<String>,
     /// How callers of `/stores` show who they are: oidc, preshared, none; may be repeated
@@ -71,7 +71,7 @@ pub struct ServeArgs {
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,
-    /// Configuration file [default: <data>/behalf.toml if it is there].
+    /// Configuration file (default: DATA/behalf.toml if it is there).
     #[arg(long, env = "BEHALF_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
