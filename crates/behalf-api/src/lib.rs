@@ -4,3 +4,4 @@
 pub mod fga;
 pub mod health;
 pub mod oauth;
+mod problem;

@@ -19,6 +19,7 @@ use http::{Method, StatusCode};
 
 use crate::HttpContext;
 use crate::browser::browser_of;
+use crate::form::is_foreign;
 use crate::next::{location_of, with_cookie};
 
 /// Who may call a route.
@@ -33,6 +34,9 @@ pub enum Rule {
     Role(Resource, Right),
     /// The holder of an access token for this API with this scope.
     Bearer(OwnApi, &'static str),
+    /// The holder of an access token for `{issuer}api/` with this scope; or, without a token,
+    /// whoever is signed in in this browser and could have that scope (DESIGN §6).
+    Api(&'static str),
     /// Whoever `--fga-auth` admits to `/stores`, with this scope, within the store of the path.
     Fga(&'static str),
 }
@@ -70,6 +74,8 @@ pub enum Denial {
     Role,
     /// The store of the path is out of the caller's reach.
     FgaStore,
+    /// A browser's session, but another site made the request, or nobody says who did.
+    ForeignOrigin,
     /// Who it is could not be looked up.
     Store(StoreError),
 }
@@ -79,7 +85,9 @@ impl Denial {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::Scope(_) | Self::Role | Self::FgaStore => StatusCode::FORBIDDEN,
+            Self::Scope(_) | Self::Role | Self::FgaStore | Self::ForeignOrigin => {
+                StatusCode::FORBIDDEN
+            }
             Self::Store(StoreError::Unavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -90,7 +98,7 @@ impl Denial {
         match self {
             Self::Unauthenticated(_) => "invalid_token",
             Self::Scope(_) => "insufficient_scope",
-            Self::Role | Self::FgaStore => "forbidden",
+            Self::Role | Self::FgaStore | Self::ForeignOrigin => "forbidden",
             Self::Store(_) => "server_error",
         }
     }
@@ -103,6 +111,9 @@ impl Denial {
             Self::Scope(scope) => format!("the access token lacks scope `{scope}`"),
             Self::Role => "none of your roles allows this".to_owned(),
             Self::FgaStore => "these credentials do not reach this store".to_owned(),
+            Self::ForeignOrigin => {
+                "a request with a browser's session needs this site's `Origin`".to_owned()
+            }
             Self::Store(_) => "try again later; nothing was done".to_owned(),
         }
     }
@@ -117,7 +128,7 @@ impl Denial {
             Self::Scope(scope) => {
                 format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")
             }
-            Self::Role | Self::FgaStore | Self::Store(_) => return None,
+            Self::Role | Self::FgaStore | Self::ForeignOrigin | Self::Store(_) => return None,
         };
         HeaderValue::from_str(&text).ok()
     }
@@ -197,6 +208,7 @@ async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Re
         Rule::Person => admit_person(&guard, &parts, None).await,
         Rule::Role(resource, right) => admit_person(&guard, &parts, Some((resource, right))).await,
         Rule::Bearer(api, scope) => admit_bearer(&guard, &parts, api, scope).await,
+        Rule::Api(scope) => admit_api(&guard, &parts, scope).await,
         Rule::Fga(scope) => admit_fga(&guard, &parts, scope).await,
     };
     match admitted {
@@ -289,6 +301,30 @@ async fn admit_bearer(
         return Err(Denial::Scope(scope).into());
     }
     Ok(Some(Caller::Token(token, user)))
+}
+
+/// DESIGN §6: a console session on `/api/*` needs a same-origin `Origin` for every method but GET.
+async fn admit_api(
+    guard: &Guard,
+    parts: &Parts,
+    scope: &'static str,
+) -> Result<Option<Caller>, Refusal> {
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return admit_bearer(guard, parts, OwnApi::Behalf, scope).await;
+    }
+    let context = &guard.context;
+    let browser = browser_of(parts, context);
+    let session = context.identity.find_session(&browser).await.map_err(Denial::Store)?;
+    let session = session.ok_or(Denial::Unauthenticated(None))?;
+    let says_origin = parts.headers.contains_key(header::ORIGIN);
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    if is_foreign(&parts.headers, context.identity.issuer().origin()) || !(is_read || says_origin) {
+        return Err(Denial::ForeignOrigin.into());
+    }
+    if !OwnApi::Behalf.person_may_hold(scope, &session.user) {
+        return Err(Denial::Role.into());
+    }
+    Ok(Some(Caller::Person(session)))
 }
 
 /// DESIGN §7: an access token, a preshared key, or nobody at all, as the operator chose.

@@ -75,6 +75,19 @@ impl OwnApi {
         }
     }
 
+    /// True if the person may use that scope in her own name, from her own browser session. What
+    /// only an approver's token may carry is not among them.
+    pub fn person_may_hold(self, scope: &str, user: &User) -> bool {
+        self.scopes().iter().any(|(name, holder)| {
+            *name == scope
+                && match holder {
+                    Holder::Anybody => true,
+                    Holder::Role(roles) => roles.iter().any(|role| user.roles.contains(role)),
+                    Holder::Approver => false,
+                }
+        })
+    }
+
     /// True if the API has that scope.
     pub fn has_scope(self, scope: &str) -> bool {
         self.scopes().iter().any(|(name, _)| *name == scope)

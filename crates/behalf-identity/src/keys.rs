@@ -35,7 +35,7 @@ const SIGNING_KEY: &str = "behalf.signing_key.v1";
 
 #[derive(Debug)]
 pub(crate) struct Keys {
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     signing: Vec<Arc<SigningKey>>,
     pub(crate) verifying: KeySet,
 }
@@ -76,7 +76,7 @@ impl Keys {
                 .map_err(|error| OpenError::Key(error.to_string()))?;
             signing.push(Arc::new(key));
         }
-        Ok(Self { keyring, signing, verifying })
+        Ok(Self { keyring: Arc::new(keyring), signing, verifying })
     }
 
     /// The newest key of that algorithm.

@@ -25,6 +25,7 @@ mod user;
 use std::sync::Arc;
 
 use behalf_core::{Clock, Rng, Secret, TenantId, Timestamp, new_ulid};
+use behalf_crypto::envelope::Keyring;
 use behalf_crypto::opaque;
 use behalf_store::{Storage, UnitOfWork};
 
@@ -118,6 +119,12 @@ impl Identity {
     /// The present time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// The tenant's keyring, which seals what other domains keep secret, each in a context of its
+    /// own.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keys().keyring)
     }
 
     fn storage(&self) -> &Storage {

@@ -33,6 +33,11 @@ const SQLITE: &[Migration] = &[
         slug: "documents",
         text: include_str!("../migrations/0005_documents.sqlite.sql"),
     },
+    Migration { number: 6, slug: "vault", text: include_str!("../migrations/0006_vault.sql") },
+    Migration { number: 7, slug: "gate", text: include_str!("../migrations/0007_gate.sql") },
+    Migration { number: 8, slug: "ledger", text: include_str!("../migrations/0008_ledger.sql") },
+    Migration { number: 9, slug: "traces", text: include_str!("../migrations/0009_traces.sql") },
+    Migration { number: 10, slug: "agent", text: include_str!("../migrations/0010_agent.sql") },
 ];
 
 /// Brings an embedded store to this version's schema.

@@ -87,7 +87,7 @@ pub(super) fn denied(denial: &Denial) -> Response {
     let code = match denial {
         Denial::Unauthenticated(None) => "bearer_token_missing",
         Denial::Unauthenticated(Some(_)) => "unauthenticated",
-        Denial::Scope(_) | Denial::Role | Denial::FgaStore => "forbidden",
+        Denial::Scope(_) | Denial::Role | Denial::FgaStore | Denial::ForeignOrigin => "forbidden",
         Denial::Store(_) => "internal_error",
     };
     let error = FgaError { status: denial.status(), code, message: denial.message() };

@@ -1,0 +1,1 @@
+//! The agent: durable turns, tools, the model client and the chat dialects.

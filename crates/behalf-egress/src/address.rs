@@ -1,0 +1,86 @@
+//! Addresses that the operator configured.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+use url::Url;
+
+/// The text is no address that can be called.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{text}` is not an http or https address without user, query and fragment")]
+pub struct InvalidAddress {
+    text: String,
+}
+
+/// An address that the operator configured: scheme, host, port and a path that others are below.
+/// It may be private, because the operator says so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OperatorAddress(Url);
+
+impl OperatorAddress {
+    /// The address of `path` below this one. Each segment is encoded, so that no value from
+    /// elsewhere leaves the folder, the host or the port.
+    #[must_use]
+    pub fn below(&self, segments: &[&str]) -> Self {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty();
+            for segment in segments {
+                // `.` and `..` would be resolved even when encoded by hand.
+                let is_dots = matches!(*segment, "." | "..");
+                path.push(if is_dots { "%2E" } else { segment });
+            }
+        }
+        Self(url)
+    }
+
+    /// The host, for pages and errors.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The address with a query: what a browser is sent to.
+    pub fn with_query<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(pairs);
+        url.to_string()
+    }
+
+    pub(crate) const fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl FromStr for OperatorAddress {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let invalid = || InvalidAddress { text: text.to_owned() };
+        let url = Url::parse(text).map_err(|_error| invalid())?;
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if is_plain { Ok(Self(url)) } else { Err(invalid()) }
+    }
+}
+
+impl fmt::Debug for OperatorAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl fmt::Display for OperatorAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}

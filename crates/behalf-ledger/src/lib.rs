@@ -1,0 +1,1 @@
+//! Events sequenced into leaves of a Merkle log; checkpoints, receipts and export bundles.

@@ -1,0 +1,1 @@
+//! Spans of agents' runs: kept, normalised, priced and searched.

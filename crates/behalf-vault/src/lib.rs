@@ -1,0 +1,1 @@
+//! Connections to providers, connected accounts and their tokens.
