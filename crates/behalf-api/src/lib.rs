@@ -4,4 +4,4 @@
 pub mod fga;
 pub mod health;
 pub mod oauth;
-mod problem;
+pub mod problem;

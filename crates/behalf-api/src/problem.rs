@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// A problem: what happened, in words for a person, and a code for programs.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -17,16 +17,18 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A problem in the words of the caller of the API.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), retry_after_secs: None }
     }
 
-    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+    /// The request is not one that this route understands.
+    pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
     }
 
     /// What does not exist, or is not the caller's to see: both read the same.
-    pub(crate) fn not_found() -> Self {
+    pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "nothing with this id can be seen by you")
     }
 }
@@ -67,7 +69,7 @@ impl IntoResponse for Problem {
 }
 
 /// A denial by the rule table, as a problem.
-pub(crate) fn denied(denial: &Denial) -> Response {
+pub fn denied(denial: &Denial) -> Response {
     let mut response =
         Problem::new(denial.status(), denial.code(), denial.message()).into_response();
     if let Some(challenge) = denial.challenge() {

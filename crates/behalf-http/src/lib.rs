@@ -13,6 +13,7 @@ mod params;
 use axum::response::Response;
 use behalf_authz::Authz;
 use behalf_identity::Identity;
+use behalf_traces::Traces;
 use http::StatusCode;
 
 pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule};
@@ -56,6 +57,8 @@ pub struct HttpContext {
     pub error_page: ErrorPage,
     /// The authorization service.
     pub authz: Authz,
+    /// The runs of agents.
+    pub traces: Traces,
     /// Who may ask it.
     pub fga_auth: FgaAuth,
 }

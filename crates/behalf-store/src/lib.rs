@@ -13,6 +13,7 @@ mod migrations;
 pub mod outbox;
 mod sqlite;
 mod storage;
+pub mod traces;
 mod unit;
 mod value;
 

@@ -14,6 +14,7 @@ use behalf_crypto::envelope::RootKey;
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
 use behalf_store::{SqliteOptions, Storage};
+use behalf_traces::{Traces, TracesParts};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::server;
@@ -57,6 +58,8 @@ pub struct Server {
     pub identity: Identity,
     /// Its authorization stores.
     pub authz: Authz,
+    /// Its traces.
+    pub traces: Traces,
     /// Every route.
     pub router: Router,
     /// The rule table: every route with who may call it.
@@ -85,23 +88,31 @@ impl Server {
         );
         let parts = IdentityParts {
             storage: storage.clone(),
-            clock: ports.clock,
-            rng: ports.rng,
+            clock: ports.clock.clone(),
+            rng: ports.rng.clone(),
             tenant: TenantId::default_tenant(),
             issuer: options.issuer,
             hashing_permits,
         };
         let identity = Identity::open(parts, root).await?;
+        let traces = Traces::new(TracesParts {
+            storage: storage.clone(),
+            clock: ports.clock,
+            rng: ports.rng,
+            tenant: TenantId::default_tenant(),
+            keyring: identity.keyring(),
+        });
         let context = HttpContext {
             identity: identity.clone(),
             trusts_proxy: options.trusts_proxy,
             version: env!("CARGO_PKG_VERSION"),
             error_page: behalf_console::error_page,
             authz: authz.clone(),
+            traces: traces.clone(),
             fga_auth: options.fga_auth,
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, router, rules })
+        Ok(Self { storage, identity, authz, traces, router, rules })
     }
 }
 
