@@ -11,6 +11,7 @@ pub mod fga;
 pub mod identity;
 mod migrations;
 pub mod outbox;
+mod postgres;
 mod sqlite;
 mod storage;
 pub mod traces;
@@ -18,6 +19,7 @@ mod unit;
 mod value;
 
 pub use error::StoreError;
+pub use migrations::{MigrationStatus, Phase};
 pub use sqlite::{DangerSynchronous, SqliteOptions};
 pub use storage::Storage;
 pub use unit::{Committed, Sql, Statement, UnitOfWork};

@@ -51,7 +51,7 @@ pub async fn list(storage: &Storage, limit: u32) -> Result<Vec<OutboxRow>, Store
         "SELECT tenant_id, event_id, project_id, kind, actor, facts, at
          FROM outbox ORDER BY rowid LIMIT $1",
         "SELECT tenant_id, event_id, project_id, kind, actor, facts, at
-         FROM outbox ORDER BY event_id LIMIT $1",
+         FROM outbox ORDER BY seq LIMIT $1",
     );
     storage.query(LIST, [limit.into()]).await?.into_iter().map(from_row).collect()
 }

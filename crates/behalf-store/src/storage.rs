@@ -5,6 +5,8 @@ use std::path::Path;
 use behalf_core::Timestamp;
 
 use crate::error::StoreError;
+use crate::migrations::{MigrationStatus, Phase};
+use crate::postgres::{self, Postgres};
 use crate::sqlite::{Sqlite, SqliteOptions};
 use crate::unit::{Committed, Sql, UnitOfWork};
 use crate::value::{Row, Value};
@@ -18,6 +20,7 @@ pub struct Storage {
 #[derive(Clone, Debug)]
 enum Engine {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl Storage {
@@ -34,6 +37,44 @@ impl Storage {
         Ok(Self { engine: Engine::Sqlite(Sqlite::open(&dir.join("behalf.db"), options, now)?) })
     }
 
+    /// Connects to the PostgreSQL database at `url`, which [`Storage::migrate_postgres`] has
+    /// prepared. Other nodes may use it at the same time.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be reached, or when its schema is missing or older than this
+    /// version's; `Corrupt` when its schema is another's.
+    pub async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { engine: Engine::Postgres(Postgres::open(url).await?) })
+    }
+
+    /// Every migration of the PostgreSQL database at `url`, applied or not.
+    ///
+    /// # Errors
+    /// As [`Storage::open_postgres`].
+    pub async fn postgres_migrations(url: &str) -> Result<Vec<MigrationStatus>, StoreError> {
+        postgres::migrate::status(url).await
+    }
+
+    /// Brings the schema of the PostgreSQL database at `url` up to date, all or nothing, and
+    /// returns what was applied. After [`Phase::Expand`] nodes of the last version and of this one
+    /// run side by side; [`Phase::Contract`] takes away what only older ones need.
+    ///
+    /// # Errors
+    /// As [`Storage::open_postgres`].
+    pub async fn migrate_postgres(
+        url: &str,
+        phase: Phase,
+        now: Timestamp,
+    ) -> Result<Vec<MigrationStatus>, StoreError> {
+        postgres::migrate::migrate(url, phase, now).await
+    }
+
+    /// True when other processes may write to the database too: what is held in memory must be
+    /// compared with it before it is believed.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
     /// Stores the unit durably, or nothing of it.
     ///
     /// # Errors
@@ -41,6 +82,7 @@ impl Storage {
     pub async fn commit(&self, unit: UnitOfWork) -> Result<Committed, StoreError> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.commit(unit).await,
+            Engine::Postgres(postgres) => postgres.commit(unit).await,
         }
     }
 
@@ -48,7 +90,6 @@ impl Storage {
     ///
     /// # Errors
     /// `Unavailable` when the database cannot serve.
-    #[expect(clippy::unused_async, reason = "the embedded engine reads inline; a server does not")]
     pub async fn query(
         &self,
         sql: impl Into<Sql>,
@@ -57,6 +98,7 @@ impl Storage {
         let (sql, params) = (sql.into(), params.into_iter().collect::<Vec<_>>());
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.query(sql, &params),
+            Engine::Postgres(postgres) => postgres.query(sql, &params).await,
         }
     }
 
@@ -76,6 +118,7 @@ impl Storage {
     pub async fn close(&self) {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.close().await,
+            Engine::Postgres(postgres) => postgres.close(),
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sql {
     pub(crate) sqlite: &'static str,
-    /// Read by the PostgreSQL driver.
     pub(crate) postgres: &'static str,
 }
 
@@ -129,10 +128,35 @@ impl UnitOfWork {
         id
     }
 
+    /// True when it records an event.
+    pub(crate) const fn has_events(&self) -> bool {
+        self.events > 0
+    }
+
     /// True when there is nothing to store.
     pub const fn is_empty(&self) -> bool {
         self.statements.is_empty()
     }
+}
+
+/// The statement's parameters, with the values that earlier statements returned.
+pub(crate) fn resolve(
+    statement: &Statement,
+    committed: &Committed,
+) -> Result<Vec<Value>, StoreError> {
+    let missing = |name: &str| StoreError::Internal {
+        reason: format!("no earlier statement of the unit returned `{name}`"),
+    };
+    statement
+        .params
+        .iter()
+        .map(|param| match param {
+            Param::Value(value) => Ok(value.clone()),
+            Param::Returned(name) => {
+                committed.values.get(name).cloned().ok_or_else(|| missing(name))
+            }
+        })
+        .collect()
 }
 
 /// What a committed unit's statements returned.

@@ -20,6 +20,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Set up users, clients and APIs from a file, and print what changed.
     Apply(ApplyArgs),
+    /// Look at or change the schema of a PostgreSQL database. The embedded store migrates itself.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Make a local certificate authority for development, and print how to trust it.
     DevCa(DataArgs),
 }
@@ -32,12 +35,46 @@ pub struct DataArgs {
     pub data: PathBuf,
 }
 
+/// Which database holds the data.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseArgs {
+    /// PostgreSQL database, `postgres://…`, or `@FILE` that holds its address (default: the
+    /// embedded store in the data folder).
+    #[arg(long, env = "BEHALF_DATABASE", value_name = "URL", hide_env_values = true)]
+    pub database: Option<String>,
+}
+
+/// `behalf migrate`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Print every migration, and whether it was applied.
+    Status(MigrateArgs),
+    /// Add what this version needs. Nodes of the version before run on.
+    Expand(MigrateArgs),
+    /// Take away what only older versions need. Stop their nodes first.
+    Contract(MigrateArgs),
+}
+
+/// What each `behalf migrate` takes.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// Where the data lies; its `behalf.toml` may name the database.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Which database holds the data.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
 /// `behalf serve`. What is not given here may stand in the configuration file.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Where the data lies.
     #[command(flatten)]
     pub data: DataArgs,
+    /// Which database holds the data.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
     /// Address of the plain HTTP listener [default: 127.0.0.1:8080].
     #[arg(long, env = "BEHALF_HTTP", value_name = "ADDR")]
     pub http: Option<String>,
@@ -85,6 +122,9 @@ pub struct ApplyArgs {
     /// Where the data lies.
     #[command(flatten)]
     pub data: DataArgs,
+    /// Which database holds the data.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
     /// The key that wraps every other key, as for `serve`.
     #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
     pub root_key: Option<String>,

@@ -1,6 +1,7 @@
 //! The commands, and what they print.
 
 mod apply;
+mod migrate;
 mod serve;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             Box::pin(serve::serve(*args)).await
         }
         Command::Apply(args) => apply::apply(args).await,
+        Command::Migrate(command) => migrate::migrate(command).await,
         Command::DevCa(args) => dev_ca(&args),
     }
 }

@@ -1,14 +1,15 @@
 //! The configuration: flags and variables first, then the file, then defaults.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use behalf_core::Secret;
 use behalf_http::FgaAuth;
 use behalf_identity::Issuer;
 use serde::Deserialize;
 
-use crate::cli::ServeArgs;
+use crate::cli::{DataArgs, DatabaseArgs, ServeArgs};
 
 /// What the configuration file may say; the names are the flags'.
 #[derive(Debug, Default, Deserialize)]
@@ -20,18 +21,20 @@ struct FileConfig {
     tls_key: Option<PathBuf>,
     issuer: Option<String>,
     trust_proxy: Option<bool>,
+    database: Option<String>,
     root_key: Option<String>,
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "http",
     "tls",
     "tls-cert",
     "tls-key",
     "issuer",
     "trust-proxy",
+    "database",
     "root-key",
     "apply",
     "fga-auth",
@@ -50,6 +53,8 @@ pub struct Config {
     pub issuer: Option<String>,
     /// See [`ServeArgs::trust_proxy`].
     pub trusts_proxy: bool,
+    /// See [`DatabaseArgs::database`].
+    pub database: Option<Secret<String>>,
     /// See [`ServeArgs::root_key`].
     pub root_key: Option<String>,
     /// Set-up files.
@@ -98,6 +103,7 @@ impl Config {
             tls,
             issuer: args.issuer.or(file.issuer),
             trusts_proxy: args.trust_proxy || file.trust_proxy.unwrap_or(false),
+            database: args.database.database.or(file.database).map(secret).transpose()?,
             root_key: args.root_key.or(file.root_key),
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
@@ -161,6 +167,28 @@ impl Config {
     }
 }
 
+/// The database that the flag or the folder's configuration file names, for the commands that read
+/// nothing else of the file.
+///
+/// # Errors
+/// When the file cannot be read or has a key that is not known.
+pub fn database(data: &DataArgs, args: &DatabaseArgs) -> anyhow::Result<Option<Secret<String>>> {
+    let file = data.data.join("behalf.toml");
+    let named = match &args.database {
+        Some(named) => Some(named.clone()),
+        None if file.exists() => read_file(&file)?.database,
+        None => None,
+    };
+    named.map(secret).transpose()
+}
+
+/// A secret as it stands, or the first line of the file that `@FILE` names.
+fn secret(text: String) -> anyhow::Result<Secret<String>> {
+    let Some(path) = text.strip_prefix('@') else { return Ok(Secret::new(text)) };
+    let held = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(Secret::new(held.lines().next().unwrap_or_default().trim().to_owned()))
+}
+
 /// True if only this machine reaches the address.
 fn is_loopback(address: &str) -> bool {
     match address.parse::<SocketAddr>() {
@@ -169,7 +197,7 @@ fn is_loopback(address: &str) -> bool {
     }
 }
 
-fn read_file(path: &std::path::Path) -> anyhow::Result<FileConfig> {
+fn read_file(path: &Path) -> anyhow::Result<FileConfig> {
     let place = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {place}"))?;
     let table: toml::Table = text.parse().with_context(|| format!("{place} is not TOML"))?;

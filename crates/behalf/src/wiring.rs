@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, map_response};
 use behalf_authz::Authz;
-use behalf_core::{Clock, Rng, TenantId};
+use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
@@ -40,12 +40,14 @@ pub struct ServerOptions {
     pub trusts_proxy: bool,
     /// Who may ask `/stores`.
     pub fga_auth: FgaAuth,
+    /// The PostgreSQL database that holds the data; `None`: the embedded store in the folder.
+    pub database: Option<Secret<String>>,
 }
 
 impl ServerOptions {
     /// The defaults for `issuer`.
     pub fn new(issuer: Issuer) -> Self {
-        Self { issuer, trusts_proxy: false, fga_auth: FgaAuth::default() }
+        Self { issuer, trusts_proxy: false, fga_auth: FgaAuth::default(), database: None }
     }
 }
 
@@ -67,7 +69,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the database in `dir` and builds every route.
+    /// Opens the database, the embedded one in `dir` unless the options name another, and builds
+    /// every route.
     ///
     /// # Errors
     /// When the database or the keys cannot be opened.
@@ -77,8 +80,11 @@ impl Server {
         options: ServerOptions,
         ports: Ports,
     ) -> anyhow::Result<Self> {
-        let storage = Storage::open_sqlite(dir, SqliteOptions::default(), ports.clock.now())
-            .with_context(|| format!("cannot open the database in {}", dir.display()))?;
+        let storage = match &options.database {
+            Some(url) => Storage::open_postgres(url.expose()).await?,
+            None => Storage::open_sqlite(dir, SqliteOptions::default(), ports.clock.now())
+                .with_context(|| format!("cannot open the database in {}", dir.display()))?,
+        };
         let hashing_permits = std::thread::available_parallelism().map_or(1, usize::from);
         let authz = Authz::new(
             storage.clone(),

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{self, Failure};
 use crate::error::StoreError;
-use crate::unit::{Committed, Param, Statement, UnitOfWork};
+use crate::unit::{Committed, UnitOfWork, resolve};
 use crate::value::Value;
 
 /// Units that share one commit at most, so that the first of them does not wait for ever.
@@ -127,26 +127,6 @@ fn run_statements(connection: &Connection, unit: &UnitOfWork) -> Result<Committe
         }
     }
     Ok(committed)
-}
-
-/// The statement's parameters, with the values that earlier statements returned.
-pub(crate) fn resolve(
-    statement: &Statement,
-    committed: &Committed,
-) -> Result<Vec<Value>, StoreError> {
-    let missing = |name: &str| StoreError::Internal {
-        reason: format!("no earlier statement of the unit returned `{name}`"),
-    };
-    statement
-        .params
-        .iter()
-        .map(|param| match param {
-            Param::Value(value) => Ok(value.clone()),
-            Param::Returned(name) => {
-                committed.values.get(name).cloned().ok_or_else(|| missing(name))
-            }
-        })
-        .collect()
 }
 
 fn batch(connection: &Connection, sql: &str) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use behalf_identity::Issuer;
 
 use super::system_rng;
 use crate::cli::ApplyArgs;
+use crate::config;
 use crate::control::{self, ApplyRequest};
 use crate::data_dir::{DataDir, write_private};
 use crate::setup_file::{self, Source};
@@ -42,8 +43,11 @@ async fn apply_directly(
     let root = dir.root_key(args.root_key.as_deref(), &rng)?;
     let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-    let server =
-        Server::open(dir.path(), &root, ServerOptions::new(Issuer::parse(issuer)?), ports).await?;
+    let options = ServerOptions {
+        database: config::database(&args.data, &args.database)?,
+        ..ServerOptions::new(Issuer::parse(issuer)?)
+    };
+    let server = Server::open(dir.path(), &root, options, ports).await?;
     let options = ApplyOptions {
         actor: local_actor()?,
         is_dry_run: args.dry_run,

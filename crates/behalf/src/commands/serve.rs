@@ -44,8 +44,12 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let name = certificate.as_ref().map(ServerCertificate::first_name).transpose()?.flatten();
     let issuer = config.issuer(name.as_deref())?;
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-    let options =
-        ServerOptions { issuer, trusts_proxy: config.trusts_proxy, fga_auth: config.fga_auth()? };
+    let options = ServerOptions {
+        issuer,
+        trusts_proxy: config.trusts_proxy,
+        fga_auth: config.fga_auth()?,
+        database: config.database.clone(),
+    };
     let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
     let password_file = first_administrator(&server.identity, dir.path()).await?;
     apply_files(&server, &config).await?;

@@ -1,0 +1,119 @@
+//! How values cross to PostgreSQL and back.
+
+use bytes::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use crate::value::Value;
+
+type BoxError = Box<dyn std::error::Error + Sync + Send>;
+
+/// The type under which a parameter is declared. What a NULL is, only the statement knows.
+pub(super) const fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::UNKNOWN,
+        Value::Int(_) => Type::INT8,
+        Value::Real(_) => Type::FLOAT8,
+        Value::Text(_) => Type::TEXT,
+        Value::Blob(_) => Type::BYTEA,
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(value) => value.to_sql(ty, out),
+            Self::Real(value) => value.to_sql(ty, out),
+            Self::Text(value) => value.as_str().to_sql(ty, out),
+            Self::Blob(value) => value.as_slice().to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_ty: &Type) -> bool {
+        // Each parameter is declared with the type of its value.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Value {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, BoxError> {
+        Ok(match *ty {
+            Type::INT8 => Self::Int(i64::from_sql(ty, raw)?),
+            Type::INT4 => Self::Int(i32::from_sql(ty, raw)?.into()),
+            Type::INT2 => Self::Int(i16::from_sql(ty, raw)?.into()),
+            Type::BOOL => Self::Int(bool::from_sql(ty, raw)?.into()),
+            Type::NUMERIC => Self::Int(whole_number(raw).ok_or("a NUMERIC beyond BIGINT")?),
+            Type::FLOAT8 => Self::Real(f64::from_sql(ty, raw)?),
+            Type::FLOAT4 => Self::Real(f32::from_sql(ty, raw)?.into()),
+            Type::BYTEA => Self::Blob(raw.to_vec()),
+            _ => Self::Text(String::from_sql(&Type::TEXT, raw)?),
+        })
+    }
+
+    fn from_sql_null(_ty: &Type) -> Result<Self, BoxError> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        const KNOWN: [Type; 11] = [
+            Type::INT8,
+            Type::INT4,
+            Type::INT2,
+            Type::BOOL,
+            Type::NUMERIC,
+            Type::FLOAT8,
+            Type::FLOAT4,
+            Type::BYTEA,
+            Type::TEXT,
+            Type::VARCHAR,
+            Type::UNKNOWN,
+        ];
+        KNOWN.contains(ty)
+    }
+}
+
+/// A NUMERIC that is a whole number: what `SUM` makes of BIGINT. Its digits count to 10,000.
+fn whole_number(raw: &[u8]) -> Option<i64> {
+    let mut words = raw.chunks_exact(2).map(|pair| match pair {
+        [high, low] => i16::from_be_bytes([*high, *low]),
+        _ => 0,
+    });
+    let (digits, weight) = (words.next()?, words.next()?);
+    let (sign, _scale) = (words.next()?, words.next()?);
+    let mut value: i64 = 0;
+    for place in 0..=weight {
+        let digit = if place < digits { words.next()? } else { 0 };
+        value = value.checked_mul(10_000)?.checked_add(digit.into())?;
+    }
+    // What is left stands after the point.
+    if words.any(|digit| digit != 0) {
+        return None;
+    }
+    match sign {
+        0 => Some(value),
+        0x4000 => value.checked_neg(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_number;
+
+    fn numeric(words: &[i16]) -> Option<i64> {
+        whole_number(&words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn sums_are_whole_numbers_and_fractions_are_refused() {
+        assert_eq!(numeric(&[0, 0, 0, 0]), Some(0));
+        assert_eq!(numeric(&[1, 0, 0, 0, 42]), Some(42));
+        assert_eq!(numeric(&[1, 1, 0, 0, 3]), Some(30_000));
+        assert_eq!(numeric(&[2, 1, 0x4000, 0, 1, 2345]), Some(-12_345));
+        assert_eq!(numeric(&[2, 0, 0, 1, 1, 5000]), None, "1.5");
+        assert_eq!(numeric(&[1, 9, 0, 0, 1]), None, "10^36");
+        assert_eq!(numeric(&[]), None);
+    }
+}
