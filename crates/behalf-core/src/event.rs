@@ -125,6 +125,23 @@ event_kinds! {
     DocumentWritten = "document.written",
     /// A document was deleted with its passages and its tuples.
     DocumentDeleted = "document.deleted",
+
+    /// A connection to a provider was made or changed.
+    ConnectionWritten = "connection.written",
+    /// A person connected an account at a provider, or connected it again.
+    AccountConnected = "account.connected",
+    /// A person connected nothing: she or the provider refused.
+    AccountConnectRefused = "account.connect_refused",
+    /// A connected account was forgotten with its tokens.
+    AccountDisconnected = "account.disconnected",
+    /// What the provider said to the revocation of a forgotten account's tokens.
+    AccountRevocationAsked = "account.revocation_asked",
+    /// A provider gave new tokens for old ones.
+    AccountRefreshed = "account.refreshed",
+    /// A provider no longer accepts an account's refresh token.
+    AccountReauthorizationRequired = "account.reauthorization_required",
+    /// A provider's token was handed out.
+    ProviderTokenIssued = "provider_token.issued",
 }
 
 impl EventKind {

@@ -14,6 +14,7 @@ use axum::response::Response;
 use behalf_authz::Authz;
 use behalf_identity::Identity;
 use behalf_traces::Traces;
+use behalf_vault::Vault;
 use http::StatusCode;
 
 pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule};
@@ -61,4 +62,6 @@ pub struct HttpContext {
     pub traces: Traces,
     /// Who may ask it.
     pub fga_auth: FgaAuth,
+    /// Connections, connected accounts and their tokens.
+    pub vault: Vault,
 }

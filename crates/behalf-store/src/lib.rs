@@ -17,6 +17,7 @@ mod storage;
 pub mod traces;
 mod unit;
 mod value;
+pub mod vault;
 
 pub use error::StoreError;
 pub use migrations::{MigrationStatus, Phase};

@@ -27,7 +27,7 @@ pub async fn apply(
     for source in sources {
         merged = merged.merged(parse(source)?);
     }
-    flows::apply(&server.identity, &server.authz, merged, options)
+    flows::apply(&server.identity, &server.authz, &server.vault, merged, options)
         .await
         .context("nothing was applied")
 }

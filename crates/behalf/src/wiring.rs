@@ -11,10 +11,12 @@ use axum::middleware::{from_fn, map_response};
 use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
+use behalf_egress::Egress;
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
 use behalf_store::{SqliteOptions, Storage};
 use behalf_traces::{Traces, TracesParts};
+use behalf_vault::{Vault, VaultParts};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::server;
@@ -62,6 +64,8 @@ pub struct Server {
     pub authz: Authz,
     /// Its traces.
     pub traces: Traces,
+    /// Its connections and connected accounts.
+    pub vault: Vault,
     /// Every route.
     pub router: Router,
     /// The rule table: every route with who may call it.
@@ -103,10 +107,20 @@ impl Server {
         let identity = Identity::open(parts, root).await?;
         let traces = Traces::new(TracesParts {
             storage: storage.clone(),
+            clock: ports.clock.clone(),
+            rng: ports.rng.clone(),
+            tenant: TenantId::default_tenant(),
+            keyring: identity.keyring(),
+        });
+        let egress = Egress::new(concat!("Behalf/", env!("CARGO_PKG_VERSION")))?;
+        let vault = Vault::new(VaultParts {
+            storage: storage.clone(),
             clock: ports.clock,
             rng: ports.rng,
             tenant: TenantId::default_tenant(),
             keyring: identity.keyring(),
+            egress,
+            redirect_uri: identity.issuer().join("login/callback"),
         });
         let context = HttpContext {
             identity: identity.clone(),
@@ -116,9 +130,10 @@ impl Server {
             authz: authz.clone(),
             traces: traces.clone(),
             fga_auth: options.fga_auth,
+            vault: vault.clone(),
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, traces, router, rules })
+        Ok(Self { storage, identity, authz, traces, vault, router, rules })
     }
 }
 

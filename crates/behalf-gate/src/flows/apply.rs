@@ -1,12 +1,13 @@
 //! Applies set-up files: every section planned into one unit of work, stored all or nothing.
 
 use behalf_authz::{Authz, AuthzError, FgaStoreEntry};
-use behalf_core::{Actor, ClientId, Event, EventKind, Secret};
+use behalf_core::{Actor, ClientId, Event, EventKind, Secret, UserId};
 use behalf_identity::{
     ClientEntry, ClientGrantEntry, FgaKeyEntry, Identity, IdentitySection, ResourceServerEntry,
     SetupError, UserEntry,
 };
 use behalf_store::StoreError;
+use behalf_vault::{ConnectedAccountEntry, ConnectionEntry, Vault, VaultSection, VaultSetupError};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -19,6 +20,8 @@ pub struct SetupFile {
     pub clients: Vec<ClientEntry>,
     pub resource_servers: Vec<ResourceServerEntry>,
     pub client_grants: Vec<ClientGrantEntry>,
+    pub connections: Vec<ConnectionEntry>,
+    pub connected_accounts: Vec<ConnectedAccountEntry>,
     pub fga: FgaSection,
 }
 
@@ -60,6 +63,8 @@ pub enum ApplyError {
     #[error(transparent)]
     Authz(#[from] AuthzError),
     #[error(transparent)]
+    Vault(#[from] VaultSetupError),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -71,6 +76,8 @@ impl SetupFile {
         self.clients.extend(other.clients);
         self.resource_servers.extend(other.resource_servers);
         self.client_grants.extend(other.client_grants);
+        self.connections.extend(other.connections);
+        self.connected_accounts.extend(other.connected_accounts);
         self.fga.api_keys.extend(other.fga.api_keys);
         self.fga.stores.extend(other.fga.stores);
         self
@@ -84,6 +91,7 @@ impl SetupFile {
 pub async fn apply(
     identity: &Identity,
     authz: &Authz,
+    vault: &Vault,
     file: SetupFile,
     options: &ApplyOptions,
 ) -> Result<SetupOutcome, ApplyError> {
@@ -93,14 +101,21 @@ pub async fn apply(
         resource_servers: file.resource_servers,
         client_grants: file.client_grants,
     };
+    let vaulted =
+        VaultSection { connections: file.connections, connected_accounts: file.connected_accounts };
+    for account in &vaulted.connected_accounts {
+        require_user(identity, &section, &account.user_id).await?;
+    }
     let (actor, resets) = (&options.actor, options.resets_secrets);
     let mut unit = identity.unit();
     let identities = identity.plan_setup(&mut unit, &section, actor, resets).await?;
     let keys = identity.plan_fga_keys(&mut unit, &file.fga.api_keys, actor, resets).await?;
     let stores = authz.plan_setup(&mut unit, &file.fga.stores, actor).await?;
+    let connections = vault.plan_setup(&mut unit, &vaulted, actor, resets).await?;
     let mut outcome = SetupOutcome { changes: identities.changes, secrets: identities.secrets };
     outcome.changes.extend(keys.changes);
     outcome.changes.extend(stores.changes.iter().cloned());
+    outcome.changes.extend(connections);
     if options.is_dry_run || outcome.changes.is_empty() {
         return Ok(outcome);
     }
@@ -110,4 +125,18 @@ pub async fn apply(
     );
     authz.commit_setup(unit, stores).await?;
     Ok(outcome)
+}
+
+/// An account belongs to a person who exists or is made by the same file.
+async fn require_user(
+    identity: &Identity,
+    section: &IdentitySection,
+    user_id: &UserId,
+) -> Result<(), ApplyError> {
+    let is_in_file = section.users.iter().any(|user| user.user_id == *user_id);
+    if is_in_file || identity.find_user(user_id).await?.is_some() {
+        return Ok(());
+    }
+    let text = format!("connected account: there is no user `{user_id}`");
+    Err(VaultSetupError::Invalid(text).into())
 }

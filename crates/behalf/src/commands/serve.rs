@@ -82,6 +82,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if failure.is_none() {
         control.await?;
     }
+    server.vault.close().await;
     server.storage.close().await;
     failure.map_or(Ok(()), Err)
 }
