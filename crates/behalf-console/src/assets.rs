@@ -19,6 +19,13 @@ const STYLESHEET: Asset = Asset {
     bytes: include_bytes!("../static/console.css"),
 };
 
+const SCRIPT: Asset = Asset {
+    stem: "console",
+    extension: "js",
+    content_type: "text/javascript; charset=utf-8",
+    bytes: include_bytes!("../static/console.js"),
+};
+
 const FAVICON: Asset = Asset {
     stem: "favicon",
     extension: "svg",
@@ -37,6 +44,11 @@ pub(crate) fn stylesheet() -> String {
     format!("/assets/{}", STYLESHEET.file_name())
 }
 
+/// The script's address.
+pub(crate) fn script() -> String {
+    format!("/assets/{}", SCRIPT.file_name())
+}
+
 /// The icon's address.
 pub(crate) fn favicon() -> String {
     format!("/assets/{}", FAVICON.file_name())
@@ -44,7 +56,7 @@ pub(crate) fn favicon() -> String {
 
 /// `/assets/{file}`.
 pub(crate) async fn get(Path(file): Path<String>) -> Response {
-    match [&STYLESHEET, &FAVICON].into_iter().find(|asset| asset.file_name() == file) {
+    match [&STYLESHEET, &SCRIPT, &FAVICON].into_iter().find(|asset| asset.file_name() == file) {
         Some(asset) => {
             let headers = [
                 (header::CONTENT_TYPE, asset.content_type),

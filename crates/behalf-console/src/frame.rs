@@ -3,6 +3,22 @@
 use behalf_http::HttpContext;
 use behalf_identity::{Browser, Resource, Right, Session, User, right};
 
+/// Who sees an entry of the rail.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    /// Everybody who is signed in.
+    ByAll,
+    /// Whose role may read this.
+    By(Resource),
+}
+
+/// The rail, from the top: label, address, icon, who sees it. On a phone the first four stand in
+/// the bar, the rest in its menu.
+const ENTRIES: &[(&str, &str, &str, Seen)] = &[
+    ("Overview", "/console", "home", Seen::By(Resource::Dashboards)),
+    ("Account", "/account", "person", Seen::ByAll),
+];
+
 /// What the frame shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -23,29 +39,77 @@ pub(crate) struct Entry {
     pub(crate) is_current: bool,
 }
 
-/// True if one of her roles may see the overview.
-pub(crate) fn may_see_overview(user: &User) -> bool {
-    user.roles.iter().any(|role| right(*role, Resource::Dashboards) >= Right::Read)
+/// True if one of her roles may read that.
+pub(crate) fn may_read(user: &User, resource: Resource) -> bool {
+    user.roles.iter().any(|role| right(*role, resource) >= Right::Read)
+}
+
+/// Where her overview is.
+pub(crate) fn overview_of(user: &User) -> &'static str {
+    if may_read(user, Resource::Dashboards) { "/console" } else { "/account" }
 }
 
 impl Frame {
-    /// The frame of the page at `href`.
+    /// The frame of the page at `path`.
     pub(crate) fn new(
         context: &HttpContext,
         session: &Session,
         browser: &Browser,
-        href: &str,
+        path: &str,
     ) -> Self {
-        let overview = may_see_overview(&session.user).then_some(("Overview", "/console", "home"));
-        let entries = overview
-            .into_iter()
-            .chain([("Account", "/account", "person")])
-            .map(|(label, path, icon)| Entry { label, href: path, icon, is_current: path == href })
-            .collect();
+        let may_see = |seen: Seen| match seen {
+            Seen::ByAll => true,
+            Seen::By(resource) => may_read(&session.user, resource),
+        };
         Self {
-            entries,
+            entries: entries(path, may_see),
             user_name: session.user.display_name().to_owned(),
             form_token: context.identity.form_token(browser).unwrap_or_default(),
         }
+    }
+
+    /// A frame for samples of the page at `path`, as an administrator sees it.
+    pub(crate) fn sample(path: &str) -> Self {
+        Self {
+            entries: entries(path, |_| true),
+            user_name: "Ann Example".to_owned(),
+            form_token: "token".to_owned(),
+        }
+    }
+}
+
+fn entries(path: &str, may_see: impl Fn(Seen) -> bool) -> Vec<Entry> {
+    let seen = || ENTRIES.iter().filter(|(.., seen)| may_see(*seen));
+    // The page belongs to the entry with the longest address that leads to it.
+    let leads = |href: &str| {
+        path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let current =
+        seen().map(|(_, href, ..)| *href).filter(|href| leads(href)).max_by_key(|href| href.len());
+    seen()
+        .map(|(label, href, icon, _)| Entry {
+            label,
+            href,
+            icon,
+            is_current: current == Some(href),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn current(path: &str) -> Option<&'static str> {
+        let all = entries(path, |_| true);
+        all.into_iter().find(|entry| entry.is_current).map(|entry| entry.href)
+    }
+
+    #[test]
+    fn a_page_belongs_to_the_entry_that_leads_to_it() {
+        assert_eq!(current("/console"), Some("/console"));
+        assert_eq!(current("/console/x"), Some("/console"));
+        assert_eq!(current("/account/sessions"), Some("/account"));
+        assert_eq!(current("/accounting"), None);
     }
 }

@@ -5,6 +5,7 @@
 mod assets;
 mod frame;
 mod pages;
+mod theme;
 mod time;
 
 use axum::extract::State;
@@ -16,6 +17,7 @@ use http::{Method, StatusCode, header};
 use pages::sign_in::message::Message;
 
 pub use pages::samples;
+pub use theme::with_theme;
 
 /// Every page's route.
 pub fn routes(context: &HttpContext) -> Routes {
@@ -35,6 +37,7 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(post.clone(), "/oidc/logout", Rule::Public, sign_in::logout::confirm)
         .route(get.clone(), "/account", Rule::Person, account::home::get)
         .route(post.clone(), "/account/sessions/end", Rule::Person, account::home::end_session)
+        .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(
             get,
@@ -44,10 +47,10 @@ pub fn routes(context: &HttpContext) -> Routes {
         )
 }
 
-/// The first page: the overview for those who may see it, else one's own account.
+/// The first page: her overview.
 async fn home(axum::Extension(caller): axum::Extension<Caller>) -> Response {
     let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let path = if frame::may_see_overview(&session.user) { "/console" } else { "/account" };
+    let path = frame::overview_of(&session.user);
     (StatusCode::FOUND, [(header::LOCATION, path)]).into_response()
 }
 

@@ -146,6 +146,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let router = router
         .fallback(behalf_console::not_found)
         .layer(axum::middleware::from_fn_with_state(context.clone(), server::canonical_host))
+        .layer(from_fn(behalf_console::with_theme))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(map_response(behalf_http::security_headers))

@@ -8,7 +8,7 @@ use behalf_core::{SessionId, Timestamp};
 use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm};
 use http::{StatusCode, header};
 
-use crate::frame::{Entry, Frame};
+use crate::frame::Frame;
 use crate::pages::sign_in::bad_form;
 use crate::time::Shown;
 use crate::{error_page, show};
@@ -38,7 +38,6 @@ pub(crate) struct Account {
 
 pub(crate) fn samples() -> Vec<Account> {
     let now = Timestamp::from_secs(1_795_507_200);
-    let entry = |label, href, icon, is_current| Entry { label, href, icon, is_current };
     let session = |sid: &str, browser: &str, is_this, secs: i64| SessionRow {
         sid: sid.to_owned(),
         browser: browser.to_owned(),
@@ -47,14 +46,7 @@ pub(crate) fn samples() -> Vec<Account> {
         ends: Shown::new(Timestamp::from_secs(1_795_507_200 + 600_000 - secs), now),
     };
     let account = Account {
-        frame: Frame {
-            entries: vec![
-                entry("Overview", "/console", "home", false),
-                entry("Account", "/account", "person", true),
-            ],
-            user_name: "Ann Example".to_owned(),
-            form_token: "token".to_owned(),
-        },
+        frame: Frame::sample("/account"),
         name: "Ann Example".to_owned(),
         email: Some("ann@example.com".to_owned()),
         is_email_verified: true,
@@ -104,7 +96,7 @@ pub(crate) async fn get(
             })
             .collect(),
     };
-    show(StatusCode::OK, &account, false, &CspSource::default())
+    show(StatusCode::OK, &account, true, &CspSource::default())
 }
 
 /// Ends one of her sessions; this one too, which signs her out.

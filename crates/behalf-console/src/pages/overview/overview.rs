@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
 use http::StatusCode;
 
-use crate::frame::{Entry, Frame};
+use crate::frame::Frame;
 use crate::{error_page, show};
 
 /// The page.
@@ -23,16 +23,8 @@ pub(crate) struct Overview {
 }
 
 pub(crate) fn samples() -> Vec<Overview> {
-    let entry = |label, href, icon, is_current| Entry { label, href, icon, is_current };
     let overview = Overview {
-        frame: Frame {
-            entries: vec![
-                entry("Overview", "/console", "home", true),
-                entry("Account", "/account", "person", false),
-            ],
-            user_name: "Ann Example".to_owned(),
-            form_token: "token".to_owned(),
-        },
+        frame: Frame::sample("/console"),
         users: 12,
         clients: 3,
         issuer: "https://behalf.example.com/".to_owned(),
@@ -65,5 +57,5 @@ pub(crate) async fn get(
         origin: identity.issuer().origin().to_owned(),
         version: context.version,
     };
-    show(StatusCode::OK, &overview, false, &CspSource::default())
+    show(StatusCode::OK, &overview, true, &CspSource::default())
 }

@@ -1,0 +1,279 @@
+// What script adds to pages that work without it: live regions, swapping in place, keys, copying,
+// local time. No dependencies, nothing evaluated, nothing styled from here.
+
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// ---- Regions: a part of the page with an id, replaced by the same part of a fresh page ----------
+
+async function fetchPage(url, options = {}) {
+  const response = await fetch(url, {
+    credentials: 'same-origin',
+    headers: { accept: 'text/html' },
+    ...options,
+  });
+  const type = response.headers.get('content-type') || '';
+  if (!type.startsWith('text/html')) return null;
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+  return { page, url: response.url, ok: response.ok };
+}
+
+// What a person is doing in a region must survive its replacement.
+function replaceRegion(id, page) {
+  const old = document.getElementById(id);
+  const fresh = page.getElementById(id);
+  if (!old || !fresh) return false;
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const focusKey = focused && (focused.id || focused.getAttribute('href'));
+  const opened = new Set($$('details[open][id]', old).map((details) => details.id));
+  const selected = $$('[data-row].selected', old).map((row) => row.dataset.row)[0];
+  old.replaceWith(document.adoptNode(fresh));
+  for (const id of opened) document.getElementById(id)?.setAttribute('open', '');
+  if (selected) {
+    $$('[data-row]', fresh).find((row) => row.dataset.row === selected)?.classList.add('selected');
+  }
+  if (focusKey) {
+    const again = $$('[id], a[href]', fresh)
+      .find((element) => element.id === focusKey || element.getAttribute('href') === focusKey);
+    again?.focus({ preventScroll: true });
+  }
+  enhance(fresh);
+  return true;
+}
+
+async function swap(region, url, options, keepsAddress) {
+  const element = document.getElementById(region);
+  element?.setAttribute('aria-busy', 'true');
+  try {
+    const fetched = await fetchPage(url, options);
+    if (!fetched || !replaceRegion(region, fetched.page)) {
+      // Signed out, or another page: go there as without script.
+      window.location.assign(fetched ? fetched.url : url);
+      return;
+    }
+    if (!keepsAddress) window.history.pushState({ region }, '', fetched.url);
+    document.title = fetched.page.title;
+  } catch {
+    window.location.assign(url);
+  } finally {
+    document.getElementById(region)?.removeAttribute('aria-busy');
+  }
+}
+
+// <a data-swap="region"> and <form method="get" data-swap="region">.
+document.addEventListener('click', (event) => {
+  const link = event.target.closest('a[data-swap]');
+  const isPlain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !isPlain || event.defaultPrevented) return;
+  event.preventDefault();
+  swap(link.dataset.swap, link.href);
+});
+
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  const question = event.submitter?.dataset.confirm || form.dataset.confirm;
+  if (question && !window.confirm(question)) {
+    event.preventDefault();
+    return;
+  }
+  if (!form.dataset.swap || form.method !== 'get') return;
+  event.preventDefault();
+  const url = new URL(form.action);
+  for (const [name, value] of new FormData(form)) if (value) url.searchParams.append(name, value);
+  swap(form.dataset.swap, url);
+});
+
+// A form that filters does so when a choice is made.
+document.addEventListener('change', (event) => {
+  if (event.target.matches('form[data-swap] select')) event.target.form.requestSubmit();
+});
+
+window.addEventListener('popstate', (event) => {
+  if (event.state?.region) swap(event.state.region, window.location.href, {}, true);
+  else if (document.querySelector('[data-swap]')) window.location.reload();
+});
+
+// ---- Live: <div id="region" data-live="/path/of/events"> is replaced when something happens ------
+
+const followed = new Map();
+
+function follow(element) {
+  const { id } = element;
+  if (!id || followed.has(id)) return;
+  const source = new EventSource(element.dataset.live);
+  followed.set(id, source);
+  let isDue = false;
+  const refresh = async () => {
+    if (isDue) return;
+    isDue = true;
+    // Many events in a moment are one change.
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    isDue = false;
+    if (document.hidden) {
+      document.addEventListener('visibilitychange', refresh, { once: true });
+      return;
+    }
+    const region = document.getElementById(id);
+    // Not under somebody's hands: she is typing, or has a menu open.
+    if (!region || region.contains(document.activeElement?.closest('input, textarea, select'))) return;
+    try {
+      const fetched = await fetchPage(window.location.href);
+      if (fetched?.ok) replaceRegion(id, fetched.page);
+    } catch {
+      // The connection is gone; the source says so below and tries again.
+    }
+  };
+  for (const name of (element.dataset.liveEvents || 'message').split(' ')) {
+    source.addEventListener(name, refresh);
+  }
+  const tell = (state) => $$(`[data-live-state="${CSS.escape(id)}"]`).forEach((sign) => {
+    sign.hidden = false;
+    sign.dataset.state = state;
+    sign.textContent = state === 'on' ? 'Live' : 'Reconnecting';
+  });
+  source.addEventListener('open', () => tell('on'));
+  source.addEventListener('error', () => tell('off'));
+}
+
+window.addEventListener('pagehide', () => followed.forEach((source) => source.close()));
+window.addEventListener('pageshow', (event) => {
+  if (!event.persisted) return;
+  followed.clear();
+  $$('[data-live]').forEach(follow);
+});
+
+// ---- Times: relative words stay true, and the title is the person's own zone --------------------
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' });
+
+function words(millis) {
+  const secs = Math.round((millis - Date.now()) / 1000);
+  const size = Math.abs(secs);
+  if (size < 45) return secs > 0 ? 'in a moment' : 'just now';
+  if (size < 5400) return relative.format(Math.round(secs / 60), 'minute');
+  if (size < 129600) return relative.format(Math.round(secs / 3600), 'hour');
+  return relative.format(Math.round(secs / 86400), 'day');
+}
+
+function tellTime(element) {
+  const millis = Date.parse(element.dateTime);
+  if (Number.isNaN(millis)) return;
+  element.title = local.format(millis);
+  if (element.dataset.absolute === undefined) element.textContent = words(millis);
+}
+
+setInterval(() => $$('time[datetime]').forEach(tellTime), 30_000);
+
+// ---- Copying: <button data-copy="text" hidden> ---------------------------------------------------
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('button[data-copy]');
+  if (!button) return;
+  const sign = button.querySelector('[data-copied]') || button;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.dataset.state = 'copied';
+    sign.setAttribute('aria-label', 'Copied');
+    setTimeout(() => {
+      delete button.dataset.state;
+      sign.setAttribute('aria-label', 'Copy');
+    }, 1500);
+  } catch {
+    button.hidden = true;
+  }
+});
+
+// ---- Keys ----------------------------------------------------------------------------------------
+
+const KEYS = [
+  ['/', 'Search'],
+  ['j', 'Next row'],
+  ['k', 'Previous row'],
+  ['Enter', 'Open the row'],
+  ['?', 'These keys'],
+  ['Esc', 'Close'],
+];
+
+function showKeys() {
+  let dialog = document.getElementById('keys');
+  if (!dialog) {
+    dialog = document.createElement('dialog');
+    dialog.id = 'keys';
+    dialog.setAttribute('aria-label', 'Keys');
+    const title = document.createElement('h2');
+    title.textContent = 'Keys';
+    const list = document.createElement('dl');
+    for (const [key, meaning] of KEYS) {
+      const name = document.createElement('dt');
+      const cap = document.createElement('kbd');
+      cap.textContent = key;
+      name.append(cap);
+      const what = document.createElement('dd');
+      what.textContent = meaning;
+      list.append(name, what);
+    }
+    const form = document.createElement('form');
+    form.method = 'dialog';
+    const close = document.createElement('button');
+    close.className = 'button quiet';
+    close.textContent = 'Close';
+    form.append(close);
+    dialog.append(title, list, form);
+    document.body.append(dialog);
+  }
+  if (!dialog.open) dialog.showModal();
+}
+
+function move(step) {
+  const rows = $$('[data-row]').filter((row) => row.getClientRects().length > 0);
+  if (rows.length === 0) return;
+  const at = rows.findIndex((row) => row.classList.contains('selected'));
+  const next = at < 0 ? (step > 0 ? 0 : rows.length - 1)
+    : Math.min(rows.length - 1, Math.max(0, at + step));
+  rows.forEach((row, index) => row.classList.toggle('selected', index === next));
+  const row = rows[next];
+  row.querySelector('a[href]')?.focus({ preventScroll: true });
+  row.scrollIntoView({ block: 'nearest' });
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.metaKey || event.ctrlKey || event.altKey || event.isComposing) return;
+  const isTyping = event.target.closest?.('input, textarea, select, [contenteditable], dialog');
+  if (event.key === 'Escape' && isTyping?.matches('input')) event.target.blur();
+  if (isTyping) return;
+  if (event.key === '/') {
+    const field = document.querySelector('[data-search], input[type="search"]');
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+    field.select();
+  } else if (event.key === 'j' || event.key === 'k') {
+    event.preventDefault();
+    move(event.key === 'j' ? 1 : -1);
+  } else if (event.key === 'Enter' && event.target === document.body) {
+    document.querySelector('[data-row].selected a[href]')?.click();
+  } else if (event.key === '?') {
+    event.preventDefault();
+    showKeys();
+  } else if (event.key === 'Escape') {
+    $$('details.menu[open]').forEach((menu) => menu.removeAttribute('open'));
+  }
+});
+
+// The phone's menu closes when somebody touches beside it.
+document.addEventListener('click', (event) => {
+  $$('details.menu[open]').filter((menu) => !menu.contains(event.target))
+    .forEach((menu) => menu.removeAttribute('open'));
+});
+
+// ---- Start ---------------------------------------------------------------------------------------
+
+function enhance(root) {
+  if (root.matches?.('[data-live]')) follow(root);
+  $$('[data-live]', root).forEach(follow);
+  $$('time[datetime]', root).forEach(tellTime);
+  $$('button[data-copy]', root).forEach((button) => { button.hidden = false; });
+}
+
+document.documentElement.dataset.script = 'on';
+enhance(document);
