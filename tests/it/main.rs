@@ -8,6 +8,7 @@
 
 mod authorize;
 mod codes;
+mod conformance_fga;
 mod consent;
 mod fga;
 mod kill;
