@@ -1,0 +1,476 @@
+//! Random models over random tuples: the engine against the plain definition of Check, and
+//! list-objects, batch and filter against Check.
+//!
+//! Every case prints its seed when it fails; `BEHALF_RANDOM_SEED` runs that one, and
+//! `BEHALF_RANDOM_CASES` says how many follow.
+#![expect(clippy::print_stdout, reason = "which cases ran is worth reading")]
+
+mod oracle;
+
+use std::collections::BTreeSet;
+
+use behalf_fga::{
+    AuthorizationModel, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
+    RequestContext, RequestError, StoreModel, TupleCondition, TupleKey, WriteRequest,
+};
+use serde_json::{Map, Value, json};
+
+use oracle::{Model, Oracle, Restriction, Rewrite, TooMuch, Truth, Tuple, kind_of, type_of};
+
+const CASES: u64 = 200;
+/// The types with relations; `user` and `agent` have none.
+const TYPES: [&str; 3] = ["group", "folder", "doc"];
+const RELATIONS: [&str; 4] = ["member", "viewer", "editor", "blocked"];
+const PARENT: &str = "parent";
+const IDS: [&str; 3] = ["1", "2", "3"];
+/// Of the oracle and of the engine; beyond, a question is passed over.
+const STEPS: u32 = 30_000;
+
+/// Randomness from a seed (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+        from[self.below(from.len())]
+    }
+}
+
+/// Every kind of user that tuples of this test have.
+fn kinds() -> Vec<String> {
+    let mut kinds: Vec<String> = ["user", "user:*", "agent", "agent:*"].map(String::from).into();
+    for name in TYPES {
+        kinds.push(name.to_owned());
+        kinds.extend(RELATIONS.iter().map(|relation| format!("{name}#{relation}")));
+    }
+    kinds
+}
+
+fn restrictions(dice: &mut Dice, kinds: &[String], chance: usize) -> Vec<Restriction> {
+    let mut found = Vec::new();
+    for user in kinds {
+        for is_conditioned in [false, true] {
+            if dice.one_in(if is_conditioned { chance * 3 } else { chance }) {
+                found.push(Restriction { user: user.clone(), is_conditioned });
+            }
+        }
+    }
+    // A plain user, or for parents a plain group, is always admitted.
+    let first = Restriction { user: kinds[0].clone(), is_conditioned: false };
+    if !found.contains(&first) {
+        found.push(first);
+    }
+    found
+}
+
+fn rewrite(dice: &mut Dice, depth: usize) -> Rewrite {
+    let operands = |dice: &mut Dice| {
+        let count = 2 + dice.below(2);
+        (0..count).map(|_| rewrite(dice, depth + 1)).collect()
+    };
+    match dice.below(if depth == 0 { 12 } else { 9 }) {
+        0..=3 => Rewrite::This,
+        4 | 5 => Rewrite::Computed(dice.pick(&RELATIONS).to_owned()),
+        6 | 7 => Rewrite::From(dice.pick(&RELATIONS).to_owned(), PARENT.to_owned()),
+        8 | 9 => Rewrite::Or(operands(dice)),
+        10 => Rewrite::And(operands(dice)),
+        _ => {
+            Rewrite::ButNot(Box::new(rewrite(dice, depth + 1)), Box::new(rewrite(dice, depth + 1)))
+        }
+    }
+}
+
+fn uses_this(rewrite: &Rewrite) -> bool {
+    match rewrite {
+        Rewrite::This => true,
+        Rewrite::Computed(_) | Rewrite::From(..) => false,
+        Rewrite::Or(operands) | Rewrite::And(operands) => operands.iter().any(uses_this),
+        Rewrite::ButNot(base, subtract) => uses_this(base) || uses_this(subtract),
+    }
+}
+
+fn random_model(dice: &mut Dice) -> Model {
+    let mut model = Model::default();
+    let kinds = kinds();
+    let types: Vec<String> = TYPES.map(String::from).into();
+    for name in TYPES {
+        for relation in RELATIONS {
+            let rewrite = rewrite(dice, 0);
+            let admitted = match uses_this(&rewrite) {
+                true => restrictions(dice, &kinds, 4),
+                false => Vec::new(),
+            };
+            model.0.insert((name.to_owned(), relation.to_owned()), (rewrite, admitted));
+        }
+        let parents = restrictions(dice, &types, 2);
+        model.0.insert((name.to_owned(), PARENT.to_owned()), (Rewrite::This, parents));
+    }
+    model
+}
+
+/// The model that admits everything, under which the stored tuples are written.
+fn widest() -> Model {
+    let mut model = Model::default();
+    let every = kinds().into_iter().flat_map(|user| {
+        [false, true].map(|is_conditioned| Restriction { user: user.clone(), is_conditioned })
+    });
+    let every: Vec<_> = every.collect();
+    for name in TYPES {
+        for relation in RELATIONS.into_iter().chain([PARENT]) {
+            let entry = (Rewrite::This, every.clone());
+            model.0.insert((name.to_owned(), relation.to_owned()), entry);
+        }
+    }
+    model
+}
+
+fn rewrite_json(rewrite: &Rewrite) -> Value {
+    let relation = |name: &str| json!({"relation": name});
+    let all = |operands: &[Rewrite]| operands.iter().map(rewrite_json).collect::<Vec<_>>();
+    match rewrite {
+        Rewrite::This => json!({"this": {}}),
+        Rewrite::Computed(name) => json!({"computedUserset": relation(name)}),
+        Rewrite::From(name, tupleset) => json!({"tupleToUserset": {
+            "tupleset": relation(tupleset), "computedUserset": relation(name),
+        }}),
+        Rewrite::Or(operands) => json!({"union": {"child": all(operands)}}),
+        Rewrite::And(operands) => json!({"intersection": {"child": all(operands)}}),
+        Rewrite::ButNot(base, subtract) => json!({"difference": {
+            "base": rewrite_json(base), "subtract": rewrite_json(subtract),
+        }}),
+    }
+}
+
+fn restriction_json(restriction: &Restriction) -> Value {
+    let Restriction { user, is_conditioned } = restriction;
+    let mut json = json!({"type": type_of(user).split('#').next()});
+    if let Some((_, relation)) = user.split_once('#') {
+        json["relation"] = relation.into();
+    }
+    if user.ends_with(":*") {
+        json["wildcard"] = json!({});
+    }
+    if *is_conditioned {
+        json["condition"] = "limit".into();
+    }
+    json
+}
+
+fn model_json(model: &Model) -> String {
+    let mut types: Vec<Value> = vec![json!({"type": "user"}), json!({"type": "agent"})];
+    for name in TYPES {
+        let of_type = model.0.iter().filter(|((of, _), _)| of == name);
+        let (mut relations, mut metadata) = (Map::new(), Map::new());
+        for ((_, relation), (rewrite, admitted)) in of_type {
+            relations.insert(relation.clone(), rewrite_json(rewrite));
+            let admitted: Vec<_> = admitted.iter().map(restriction_json).collect();
+            metadata.insert(relation.clone(), json!({"directly_related_user_types": admitted}));
+        }
+        types.push(
+            json!({"type": name, "relations": relations, "metadata": {"relations": metadata}}),
+        );
+    }
+    let limit = json!({
+        "name": "limit", "expression": "x < 10", "parameters": {"x": {"type_name": "TYPE_NAME_INT"}},
+    });
+    json!({"schema_version": "1.1", "type_definitions": types, "conditions": {"limit": limit}})
+        .to_string()
+}
+
+fn bind(fga: &mut FgaStore, model: &Model) -> Option<std::sync::Arc<StoreModel>> {
+    fga.add_model(AuthorizationModel::from_json(&model_json(model)).unwrap()).ok()
+}
+
+fn random_user(dice: &mut Dice, kind: &str) -> String {
+    match kind.split_once('#') {
+        _ if kind.ends_with(":*") => kind.to_owned(),
+        Some((name, relation)) => format!("{name}:{}#{relation}", dice.pick(&IDS)),
+        None => format!("{kind}:{}", dice.pick(&IDS)),
+    }
+}
+
+/// A tuple that `model` admits; `None` where the relation drawn admits none.
+fn random_tuple(dice: &mut Dice, model: &Model) -> Option<Tuple> {
+    let name = dice.pick(&TYPES);
+    let relation = match dice.one_in(3) {
+        true => PARENT,
+        false => dice.pick(&RELATIONS),
+    };
+    let (_, admitted) = model.0.get(&(name.to_owned(), relation.to_owned()))?;
+    let kinds: Vec<&Restriction> = admitted.iter().collect();
+    let restriction = if kinds.is_empty() { return None } else { dice.pick(&kinds) };
+    let limit = match dice.below(3) {
+        0 => None,
+        1 => Some(5),
+        _ => Some(15),
+    };
+    Some(Tuple {
+        object: format!("{name}:{}", dice.pick(&IDS)),
+        relation: relation.to_owned(),
+        user: random_user(dice, &restriction.user),
+        limit: restriction.is_conditioned.then_some(limit),
+    })
+}
+
+/// Tuples with different keys. Half of the parents are plain ones, or nothing would be inherited.
+fn random_tuples(dice: &mut Dice, model: &Model, count: usize) -> Vec<Tuple> {
+    let mut tuples: Vec<Tuple> = Vec::new();
+    for _ in 0..count {
+        let Some(mut tuple) = random_tuple(dice, model) else { continue };
+        if tuple.relation == PARENT && dice.one_in(2) {
+            let plain = Restriction { user: dice.pick(&TYPES).to_owned(), is_conditioned: false };
+            let (_, admitted) = &model.0[&(type_of(&tuple.object).to_owned(), PARENT.to_owned())];
+            if admitted.contains(&plain) {
+                (tuple.user, tuple.limit) = (random_user(dice, &plain.user), None);
+            }
+        }
+        let is_new = tuples.iter().all(|known| known.key() != tuple.key());
+        if is_new && tuple.user != format!("{}#{}", tuple.object, tuple.relation) {
+            tuples.push(tuple);
+        }
+    }
+    tuples
+}
+
+fn key(tuple: &Tuple) -> TupleKey {
+    let condition = tuple.limit.map(|value| TupleCondition {
+        name: "limit".to_owned(),
+        context: value.map(|x| ("x".to_owned(), x.into())).into_iter().collect(),
+    });
+    TupleKey { condition, ..TupleKey::new(&*tuple.user, &*tuple.relation, &*tuple.object) }
+}
+
+/// One store, one model, some questions.
+struct Case {
+    seed: u64,
+    fga: FgaStore,
+    bound: std::sync::Arc<StoreModel>,
+    model: Model,
+    stored: Vec<Tuple>,
+    contextual: Vec<Tuple>,
+    value: Option<i64>,
+}
+
+#[derive(Default)]
+struct Tally {
+    checks: usize,
+    allowed: usize,
+    failures: usize,
+    passed_over: usize,
+    lists: usize,
+}
+
+impl Case {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let mut fga = FgaStore::new();
+        let wide = widest();
+        let widest = bind(&mut fga, &wide).unwrap();
+        let (model, bound) = loop {
+            let model = random_model(&mut dice);
+            if let Some(bound) = bind(&mut fga, &model) {
+                break (model, bound);
+            }
+        };
+        // Half of the tuples fit the model, the others only the one before it.
+        let count = dice.below(20);
+        let mut stored = random_tuples(&mut dice, &wide, count);
+        for tuple in random_tuples(&mut dice, &model, 25) {
+            if stored.iter().all(|known| known.key() != tuple.key()) {
+                stored.push(tuple);
+            }
+        }
+        if !stored.is_empty() {
+            let writes = stored.iter().map(key).collect();
+            fga.write(&widest, &WriteRequest { writes, ..WriteRequest::default() }).unwrap();
+        }
+        let count = dice.below(6);
+        let contextual = random_tuples(&mut dice, &model, count);
+        let value = [None, Some(3), Some(30)][dice.below(3)];
+        Self { seed, fga, bound, model, stored, contextual, value }
+    }
+
+    fn subjects() -> Vec<String> {
+        let mut subjects: Vec<String> =
+            ["user:1", "user:2", "user:none", "user:*", "agent:1"].map(String::from).into();
+        subjects.extend(
+            ["group:1", "group:2#member", "folder:1#viewer", "doc:3#blocked"].map(String::from),
+        );
+        subjects
+    }
+
+    fn oracle(
+        &self,
+        user: &str,
+        relation: &str,
+        object: &str,
+        fails: bool,
+    ) -> Result<Truth, TooMuch> {
+        let mut oracle = Oracle {
+            model: &self.model,
+            stored: &self.stored,
+            contextual: &self.contextual,
+            value: self.value,
+            fails,
+            steps: STEPS,
+        };
+        oracle.check(user, relation, object, &[])
+    }
+
+    fn describe(&self, question: &str) -> String {
+        let show = |tuples: &[Tuple]| {
+            let line = |tuple: &Tuple| {
+                let (object, relation, user) = tuple.key();
+                format!("  {object}#{relation}@{user} {:?}\n", tuple.limit)
+            };
+            tuples.iter().map(line).collect::<String>()
+        };
+        let mut rules = String::new();
+        for ((name, relation), (rewrite, admitted)) in &self.model.0 {
+            let kinds = admitted.iter().map(|kind| {
+                format!("{}{}", kind.user, if kind.is_conditioned { " if" } else { "" })
+            });
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            rules += &format!("  {name}#{relation}: {rewrite:?} [{kinds}]\n");
+        }
+        format!(
+            "seed {}, {question}, x = {:?}\n{rules}stored\n{}contextual\n{}",
+            self.seed,
+            self.value,
+            show(&self.stored),
+            show(&self.contextual)
+        )
+    }
+
+    /// Compares one answer; true if it says "allowed".
+    fn compare(
+        &self,
+        (user, relation, object): (&str, &str, &str),
+        engine: &Result<bool, RequestError>,
+        tally: &mut Tally,
+    ) {
+        let question = format!("{user} {relation} {object}");
+        let Ok(truth) = self.oracle(user, relation, object, true) else {
+            tally.passed_over += 1;
+            return;
+        };
+        match engine {
+            Err(RequestError::BudgetExceeded(_)) => tally.passed_over += 1,
+            Err(RequestError::Condition { .. }) => {
+                assert_eq!(truth, Truth::Failure, "{}", self.describe(&question));
+                tally.failures += 1;
+            }
+            Err(error) => panic!("{error}: {}", self.describe(&question)),
+            // A condition on a way that no such user can come is not looked at.
+            Ok(is_allowed) if truth == Truth::Failure => {
+                let Ok(without) = self.oracle(user, relation, object, false) else { return };
+                let is_same = *is_allowed == (without == Truth::True);
+                assert!(is_same && kind_of(user) != "user", "{}", self.describe(&question));
+            }
+            Ok(is_allowed) => {
+                let is_true = truth == Truth::True;
+                assert_eq!(*is_allowed, is_true, "{}", self.describe(&question));
+                tally.allowed += usize::from(is_true);
+            }
+        }
+        tally.checks += 1;
+    }
+
+    fn run(&self, tally: &mut Tally) {
+        let contextual: Vec<TupleKey> = self.contextual.iter().map(key).collect();
+        let context: Map<String, Value> =
+            self.value.map(|x| ("x".to_owned(), x.into())).into_iter().collect();
+        let limits =
+            Limits { resolve_node_limit: 0, max_steps: u64::from(STEPS), ..Limits::default() };
+        let request =
+            RequestContext { contextual_tuples: &contextual, context: Some(&context), limits };
+        let snapshot = self.fga.snapshot();
+        for user in Self::subjects() {
+            for name in TYPES {
+                for relation in RELATIONS.into_iter().chain([PARENT]) {
+                    let objects: Vec<String> =
+                        IDS.iter().map(|id| format!("{name}:{id}")).collect();
+                    let checks: Vec<CheckRequest<'_>> = objects
+                        .iter()
+                        .map(|object| CheckRequest { user: &user, relation, object, request })
+                        .collect();
+                    let single: Vec<_> =
+                        checks.iter().map(|check| snapshot.check(&self.bound, check)).collect();
+                    for (object, answer) in objects.iter().zip(&single) {
+                        self.compare((&user, relation, object), answer, tally);
+                    }
+                    let batch = snapshot.batch_check(&self.bound, &checks);
+                    let question = format!("{user} {relation} {name}");
+                    assert_eq!(batch, single, "{}", self.describe(&question));
+                    self.lists(&snapshot, (&user, relation, name), request, &single, tally);
+                }
+            }
+        }
+    }
+
+    /// List objects and filter say what the checks say.
+    fn lists(
+        &self,
+        snapshot: &behalf_fga::Snapshot,
+        (user, relation, name): (&str, &str, &str),
+        request: RequestContext<'_>,
+        single: &[Result<bool, RequestError>],
+        tally: &mut Tally,
+    ) {
+        let question = format!("list {user} {relation} {name}");
+        let Ok(answers) = single.iter().cloned().collect::<Result<Vec<bool>, _>>() else { return };
+        let filter = FilterRequest { user, relation, object_type: name, ids: &IDS, request };
+        assert_eq!(
+            snapshot.filter(&self.bound, &filter),
+            Ok(answers.clone()),
+            "{}",
+            self.describe(&question)
+        );
+        let list = ListObjectsRequest { user, relation, object_type: name, request };
+        let listed = match snapshot.list_objects(&self.bound, &list) {
+            Err(RequestError::BudgetExceeded(_)) => return,
+            listed => listed.unwrap(),
+        };
+        let expected: BTreeSet<String> = IDS
+            .iter()
+            .zip(answers)
+            .filter(|(_, is_allowed)| *is_allowed)
+            .map(|(id, _)| format!("{name}:{id}"))
+            .collect();
+        assert_eq!(listed.len(), expected.len(), "{}", self.describe(&question));
+        let listed: BTreeSet<String> = listed.into_iter().collect();
+        assert_eq!(listed, expected, "{}", self.describe(&question));
+        tally.lists += 1;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "longer runs are asked for by the environment")]
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[test]
+fn the_engine_agrees_with_the_plain_definition() {
+    let (seed, cases) = (number("BEHALF_RANDOM_SEED", 1), number("BEHALF_RANDOM_CASES", CASES));
+    let mut tally = Tally::default();
+    for seed in seed..seed + cases {
+        Case::new(seed).run(&mut tally);
+    }
+    let Tally { checks, allowed, failures, passed_over, lists } = tally;
+    println!(
+        "random models: {cases} from seed {seed}: {checks} checks ({allowed} allowed, {failures} \
+         without a value, {passed_over} passed over), {lists} lists"
+    );
+    assert!(allowed > checks / 50 && passed_over < checks / 10, "the cases say too little");
+}

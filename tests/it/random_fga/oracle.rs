@@ -1,0 +1,237 @@
+//! The definition of Check, as slow and as plain as it can be: tuples as text, every branch looked
+//! at, nothing remembered, the path carried along.
+
+use std::collections::BTreeMap;
+
+/// How a relation is computed.
+#[derive(Clone, Debug)]
+pub(super) enum Rewrite {
+    This,
+    Computed(String),
+    /// `relation from tupleset`
+    From(String, String),
+    Or(Vec<Self>),
+    And(Vec<Self>),
+    ButNot(Box<Self>, Box<Self>),
+}
+
+/// A kind of user that a relation admits: its text without the id, and the condition's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Restriction {
+    pub(super) user: String,
+    pub(super) is_conditioned: bool,
+}
+
+/// A relation's rewrite and restrictions, by type and relation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model(pub(super) BTreeMap<(String, String), (Rewrite, Vec<Restriction>)>);
+
+/// A tuple; under the one condition `limit` if there is one, with the value stored for it, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tuple {
+    pub(super) object: String,
+    pub(super) relation: String,
+    pub(super) user: String,
+    pub(super) limit: Option<Option<i64>>,
+}
+
+impl Tuple {
+    pub(super) fn key(&self) -> (&str, &str, &str) {
+        (&self.object, &self.relation, &self.user)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Truth {
+    True,
+    False,
+    /// False, because of a cycle.
+    Cycle,
+    /// A condition that decides lacks a value.
+    Failure,
+}
+
+/// The work is more than a test waits for.
+#[derive(Debug)]
+pub(super) struct TooMuch;
+
+pub(super) struct Oracle<'a> {
+    pub(super) model: &'a Model,
+    pub(super) stored: &'a [Tuple],
+    pub(super) contextual: &'a [Tuple],
+    /// The request's value for the condition.
+    pub(super) value: Option<i64>,
+    /// False: a condition without a value is not met.
+    pub(super) fails: bool,
+    pub(super) steps: u32,
+}
+
+pub(super) fn type_of(text: &str) -> &str {
+    text.split(':').next().unwrap_or_default()
+}
+
+/// A user's text without its id.
+pub(super) fn kind_of(user: &str) -> String {
+    match user.split_once('#') {
+        Some((object, relation)) => format!("{}#{relation}", type_of(object)),
+        None if user.ends_with(":*") => user.to_owned(),
+        None => type_of(user).to_owned(),
+    }
+}
+
+/// A true beats a failure, a failure beats a cycle.
+fn any(answers: impl IntoIterator<Item = Truth>) -> Truth {
+    answers.into_iter().fold(Truth::False, |sum, next| match (sum, next) {
+        (Truth::True, _) | (_, Truth::True) => Truth::True,
+        (Truth::Failure, _) | (_, Truth::Failure) => Truth::Failure,
+        (Truth::Cycle, _) | (_, Truth::Cycle) => Truth::Cycle,
+        _ => Truth::False,
+    })
+}
+
+/// A false beats a cycle, a cycle beats a failure.
+fn all(answers: impl IntoIterator<Item = Truth>) -> Truth {
+    answers.into_iter().fold(Truth::True, |sum, next| match (sum, next) {
+        (Truth::False, _) | (_, Truth::False) => Truth::False,
+        (Truth::Cycle, _) | (_, Truth::Cycle) => Truth::Cycle,
+        (Truth::Failure, _) | (_, Truth::Failure) => Truth::Failure,
+        _ => Truth::True,
+    })
+}
+
+/// Base false or subtract true beats a failure; a cycle in either is false.
+fn but_not(base: Truth, subtract: Truth) -> Truth {
+    match (base, subtract) {
+        (Truth::False | Truth::Cycle, _) => base,
+        (_, Truth::True) => Truth::False,
+        (_, Truth::Cycle) => Truth::Cycle,
+        (Truth::Failure, _) | (_, Truth::Failure) => Truth::Failure,
+        (Truth::True, Truth::False) => Truth::True,
+    }
+}
+
+impl Oracle<'_> {
+    pub(super) fn check(
+        &mut self,
+        user: &str,
+        relation: &str,
+        object: &str,
+        path: &[(String, String)],
+    ) -> Result<Truth, TooMuch> {
+        self.steps = self.steps.checked_sub(1).ok_or(TooMuch)?;
+        if user == format!("{object}#{relation}") {
+            return Ok(Truth::True);
+        }
+        let here = (object.to_owned(), relation.to_owned());
+        if path.contains(&here) {
+            return Ok(Truth::Cycle);
+        }
+        let model = self.model;
+        let entry = model.0.get(&(type_of(object).to_owned(), relation.to_owned()));
+        let Some((rewrite, _)) = entry else { return Ok(Truth::False) };
+        let path: Vec<_> = path.iter().cloned().chain([here]).collect();
+        self.rewrite(rewrite, user, relation, object, &path)
+    }
+
+    fn rewrite(
+        &mut self,
+        rewrite: &Rewrite,
+        user: &str,
+        relation: &str,
+        object: &str,
+        path: &[(String, String)],
+    ) -> Result<Truth, TooMuch> {
+        let mut each = |operands: &[Rewrite]| -> Result<Vec<Truth>, TooMuch> {
+            operands.iter().map(|one| self.rewrite(one, user, relation, object, path)).collect()
+        };
+        Ok(match rewrite {
+            Rewrite::Or(operands) => any(each(operands)?),
+            Rewrite::And(operands) => all(each(operands)?),
+            Rewrite::ButNot(base, subtract) => {
+                let base = self.rewrite(base, user, relation, object, path)?;
+                but_not(base, self.rewrite(subtract, user, relation, object, path)?)
+            }
+            Rewrite::Computed(other) => self.check(user, other, object, path)?,
+            Rewrite::From(other, tupleset) => {
+                let mut answers = Vec::new();
+                for tuple in self.tuples(object, tupleset, None) {
+                    if tuple.user.contains(['#', '*']) || !self.has(&tuple.user, other) {
+                        continue;
+                    }
+                    answers.push(match self.holds(&tuple) {
+                        Truth::True => self.check(user, other, &tuple.user, path)?,
+                        otherwise => otherwise,
+                    });
+                }
+                any(answers)
+            }
+            Rewrite::This => {
+                let mut answers = Vec::new();
+                for tuple in self.tuples(object, relation, Some(user)) {
+                    let is_everybody = tuple
+                        .user
+                        .strip_suffix('*')
+                        .is_some_and(|prefix| user.starts_with(prefix) && !user.contains('#'));
+                    let reached = match tuple.user.split_once('#') {
+                        _ if tuple.user == user || is_everybody => Truth::True,
+                        Some(_) if self.holds(&tuple) != Truth::True => Truth::True,
+                        Some((group, member)) => self.check(user, member, group, path)?,
+                        None => continue,
+                    };
+                    answers.push(match self.holds(&tuple) {
+                        Truth::True => reached,
+                        otherwise => otherwise,
+                    });
+                }
+                any(answers)
+            }
+        })
+    }
+
+    fn has(&self, object: &str, relation: &str) -> bool {
+        self.model.0.contains_key(&(type_of(object).to_owned(), relation.to_owned()))
+    }
+
+    /// The tuples that the model admits; a contextual tuple of the very user hides a stored one.
+    fn tuples(&self, object: &str, relation: &str, user: Option<&str>) -> Vec<Tuple> {
+        let is_hidden = |tuple: &&Tuple| {
+            user == Some(tuple.user.as_str())
+                && !tuple.user.contains(['#', '*'])
+                && self.contextual.iter().any(|other| other.key() == tuple.key())
+        };
+        let stored = self.stored.iter().filter(|tuple| !is_hidden(tuple));
+        let entry = self.model.0.get(&(type_of(object).to_owned(), relation.to_owned()));
+        let admitted = entry.map_or(&[][..], |(_, restrictions)| restrictions);
+        self.contextual
+            .iter()
+            .chain(stored)
+            .filter(|tuple| tuple.object == object && tuple.relation == relation)
+            .filter(|tuple| {
+                let kind = kind_of(&tuple.user);
+                let mut of_kind = admitted.iter().filter(|admits| admits.user == kind);
+                // As in OpenFGA, a condition is admitted by the user's type, whatever its kind.
+                let mut of_type = admitted.iter().filter(|admits| {
+                    type_of(&admits.user).split('#').next() == type_of(&kind).split('#').next()
+                });
+                match tuple.limit {
+                    None => of_kind.any(|admits| !admits.is_conditioned),
+                    Some(_) => {
+                        of_kind.next().is_some() && of_type.any(|admits| admits.is_conditioned)
+                    }
+                }
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the tuple's condition is met: `x < 10`, the tuple's value before the request's.
+    fn holds(&self, tuple: &Tuple) -> Truth {
+        let Some(stored) = tuple.limit else { return Truth::True };
+        match stored.or(self.value) {
+            Some(x) if x < 10 => Truth::True,
+            Some(_) => Truth::False,
+            None if self.fails => Truth::Failure,
+            None => Truth::False,
+        }
+    }
+}
