@@ -9,6 +9,7 @@ mod commands;
 pub mod config;
 mod control;
 mod data_dir;
+pub mod demo;
 mod dev_ca;
 mod server;
 pub mod setup_file;
