@@ -10,6 +10,7 @@
 
 mod browser;
 mod client;
+mod database;
 mod forge;
 
 use std::sync::Arc;
@@ -100,14 +101,33 @@ impl TestServer {
         Self::open(dir, setup, ServerOptions::new(Issuer::parse(ISSUER).unwrap())).await
     }
 
+    /// Another server on the same PostgreSQL database, with the same clock; `None` after saying so
+    /// when the tests do not run on PostgreSQL.
+    pub async fn second_node(&self) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        if !database::share(self.dir.path(), dir.path()) {
+            return None;
+        }
+        let options = ServerOptions::new(Issuer::parse(ISSUER).unwrap());
+        Some(Self::open_at(dir, self.clock.clone(), options).await)
+    }
+
     async fn open(dir: tempfile::TempDir, setup: &str, options: ServerOptions) -> Self {
-        let clock = Arc::new(ManualClock::new(START));
+        let this = Self::open_at(dir, Arc::new(ManualClock::new(START)), options).await;
+        this.apply(setup).await.unwrap();
+        this
+    }
+
+    async fn open_at(
+        dir: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        mut options: ServerOptions,
+    ) -> Self {
+        options.database = database::of_folder(dir.path()).await;
         let root = RootKey::generate(&DangerousSeededRng::new(1));
         let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
         let server = Server::open(dir.path(), &root, options, ports).await.unwrap();
-        let this = Self { server, clock, dir };
-        this.apply(setup).await.unwrap();
-        this
+        Self { server, clock, dir }
     }
 
     /// Applies a set-up file.

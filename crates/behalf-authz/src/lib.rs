@@ -6,6 +6,7 @@
 //! committed with the events that record it, and only then published to readers.
 
 mod error;
+mod head;
 mod model;
 mod query;
 mod setup;
@@ -76,8 +77,25 @@ impl Authz {
         UnitOfWork::new(self.now(), &*self.0.rng)
     }
 
-    /// The store, loaded.
+    /// The store, loaded, with everything that was written before this was called, on whichever
+    /// node. When that cannot be told, there is no store to ask: no answer comes from old memory.
     async fn open(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
+        if !self.storage().is_shared() {
+            return self.open_here(store_id).await;
+        }
+        // Twice: the store may have been deleted elsewhere and made anew.
+        for _attempt in 0..2 {
+            let store = self.open_here(store_id).await?;
+            match store.freshen(self.storage(), self.tenant()).await {
+                Ok(true) => return Ok(store),
+                Ok(false) | Err(AuthzError::StoreNotFound) => self.forget(store_id),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(AuthzError::StoreNotFound)
+    }
+
+    async fn open_here(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
         if let Some(store) = self.find_open(store_id) {
             return Ok(store);
         }

@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use behalf_core::TenantId;
+use behalf_core::{TenantId, Timestamp};
 use behalf_fga::{AuthorizationModel, Change, FgaStore, Snapshot, StoreModel};
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
 
 use crate::error::AuthzError;
+use crate::head::HeadReads;
 
 /// Log rows read at once while a store is loaded.
 const PAGE: u32 = 1_000;
+
+/// How long a reader waits for a writer before it takes in what another node wrote.
+const WRITER_WAIT: Duration = Duration::from_secs(5);
 
 /// A loaded store.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct OpenStore {
     pub(crate) store_id: String,
     pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
     view: RwLock<Arc<View>>,
+    created_at: Timestamp,
+    head: HeadReads,
 }
 
 /// One version with the models that were bound to it or before; a request uses one.
@@ -29,6 +36,8 @@ pub(crate) struct View {
     models: Arc<BTreeMap<String, Arc<StoreModel>>>,
     /// The newest model's id.
     pub(crate) latest: Option<Arc<str>>,
+    /// The number of the newest model that it knows.
+    pub(crate) model: i64,
 }
 
 impl View {
@@ -61,6 +70,7 @@ impl Writer {
             snapshot: self.fga.snapshot(),
             models: Arc::clone(&self.bound),
             latest: self.latest.clone(),
+            model: self.next_number.saturating_sub(1),
         }
     }
 
@@ -108,7 +118,8 @@ impl OpenStore {
         tenant: &TenantId,
         store_id: &str,
     ) -> Result<Self, AuthzError> {
-        fga::find_store(storage, tenant, store_id).await?.ok_or(AuthzError::StoreNotFound)?;
+        let row = fga::find_store(storage, tenant, store_id).await?;
+        let created_at = row.ok_or(AuthzError::StoreNotFound)?.created_at;
         let mut writer = Writer::new();
         catch_up(storage, tenant, store_id, &mut writer).await?;
         if let Some(latest) = writer.latest() {
@@ -116,7 +127,42 @@ impl OpenStore {
         }
         let view = RwLock::new(Arc::new(writer.view()));
         let writer = Arc::new(tokio::sync::Mutex::new(writer));
-        Ok(Self { store_id: store_id.to_owned(), writer, view })
+        let (store_id, head) = (store_id.to_owned(), HeadReads::default());
+        Ok(Self { store_id, writer, view, created_at, head })
+    }
+
+    /// Takes in what other nodes have written before this was called. False when the store with
+    /// this id is another one by now.
+    ///
+    /// # Errors
+    /// When the database cannot be asked: then nothing may be answered from memory.
+    pub(crate) async fn freshen(
+        &self,
+        storage: &Storage,
+        tenant: &TenantId,
+    ) -> Result<bool, AuthzError> {
+        let read = async || {
+            let head = fga::find_head(storage, tenant, &self.store_id).await?;
+            let head = head.ok_or(AuthzError::StoreNotFound)?;
+            if head.created_at != self.created_at {
+                return Ok(false);
+            }
+            let view = self.view();
+            let seen = i64::try_from(view.snapshot.revision().0).unwrap_or(i64::MAX);
+            if head.revision <= seen && head.model <= view.model {
+                return Ok(true);
+            }
+            // Whoever holds the writer ends soon; never wait for a caller who waits for this.
+            let writer = tokio::time::timeout(WRITER_WAIT, self.writer.lock()).await;
+            let mut writer = writer.map_err(|_late| AuthzError::Contention)?;
+            catch_up(storage, tenant, &self.store_id, &mut writer).await?;
+            if let Some(latest) = writer.latest() {
+                writer.bind(&latest)?;
+            }
+            self.publish(&writer);
+            Ok(true)
+        };
+        self.head.after_now(read).await
     }
 
     /// The version that readers share now.

@@ -46,6 +46,17 @@ pub struct FgaLogRow {
     pub at: Timestamp,
 }
 
+/// How far a store has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FgaHead {
+    /// How many writes it has had.
+    pub revision: i64,
+    /// The number of its latest model, or 0.
+    pub model: i64,
+    /// When it was created: another store with the same id has another time.
+    pub created_at: Timestamp,
+}
+
 macro_rules! select_stores {
     ($rest:literal) => {
         concat!(
@@ -86,6 +97,26 @@ pub async fn find_store(
 ) -> Result<Option<FgaStoreRow>, StoreError> {
     const FIND: &str = select_stores!("AND store_id = $2");
     storage.find(FIND, [tenant.into(), store_id.into()]).await?.map(store).transpose()
+}
+
+/// How far the store with that id has come.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_head(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+) -> Result<Option<FgaHead>, StoreError> {
+    const FIND: &str = "SELECT revision, created_at,
+             (SELECT COALESCE(MAX(number), 0) FROM fga_models m
+              WHERE m.tenant_id = s.tenant_id AND m.store_id = s.store_id)
+         FROM fga_stores s WHERE tenant_id = $1 AND store_id = $2";
+    let row = storage.find(FIND, [tenant.into(), store_id.into()]).await?;
+    row.map(|mut row| {
+        Ok(FgaHead { revision: row.take(0)?, created_at: row.take(1)?, model: row.take(2)? })
+    })
+    .transpose()
 }
 
 /// The stores with that name, oldest first.

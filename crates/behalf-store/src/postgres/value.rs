@@ -1,4 +1,10 @@
 //! How values cross to PostgreSQL and back.
+//!
+//! PostgreSQL's text cannot hold the character NUL, which SQLite's can and which clients may send.
+//! Rather than fail where the other engine does not, it is written as two other characters, and
+//! those so that every text comes back as it was and equal texts stay equal.
+
+use std::borrow::Cow;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -24,7 +30,7 @@ impl ToSql for Value {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(value) => value.to_sql(ty, out),
             Self::Real(value) => value.to_sql(ty, out),
-            Self::Text(value) => value.as_str().to_sql(ty, out),
+            Self::Text(value) => without_nul(value).to_sql(ty, out),
             Self::Blob(value) => value.as_slice().to_sql(ty, out),
         }
     }
@@ -48,7 +54,7 @@ impl<'a> FromSql<'a> for Value {
             Type::FLOAT8 => Self::Real(f64::from_sql(ty, raw)?),
             Type::FLOAT4 => Self::Real(f32::from_sql(ty, raw)?.into()),
             Type::BYTEA => Self::Blob(raw.to_vec()),
-            _ => Self::Text(String::from_sql(&Type::TEXT, raw)?),
+            _ => Self::Text(with_nul(<&str>::from_sql(&Type::TEXT, raw)?)),
         })
     }
 
@@ -72,6 +78,35 @@ impl<'a> FromSql<'a> for Value {
         ];
         KNOWN.contains(ty)
     }
+}
+
+/// A noncharacter of Unicode, meant for a program's own use.
+const MARK: char = '\u{FDD0}';
+
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\0', MARK]) {
+        return Cow::Borrowed(text);
+    }
+    // The mark first: those of NUL must not be marked again.
+    Cow::Owned(text.replace(MARK, "\u{FDD0}1").replace('\0', "\u{FDD0}0"))
+}
+
+fn with_nul(text: &str) -> String {
+    let Some((plain, marked)) = text.split_once(MARK) else { return text.to_owned() };
+    let mut out = plain.to_owned();
+    for piece in marked.split(MARK) {
+        match (piece.strip_prefix('0'), piece.strip_prefix('1')) {
+            (Some(rest), _) => {
+                out.push('\0');
+                out.push_str(rest);
+            }
+            (_, rest) => {
+                out.push(MARK);
+                out.push_str(rest.unwrap_or(piece));
+            }
+        }
+    }
+    out
 }
 
 /// A NUMERIC that is a whole number: what `SUM` makes of BIGINT. Its digits count to 10,000.
@@ -100,10 +135,30 @@ fn whole_number(raw: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::whole_number;
+    use super::{whole_number, with_nul, without_nul};
 
     fn numeric(words: &[i16]) -> Option<i64> {
         whole_number(&words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_text_comes_back_and_different_texts_stay_different() {
+        let mark = "\u{FDD0}";
+        let pieces = ["", "a", "\0", mark, "0", "1", "é"];
+        let mut seen = std::collections::BTreeSet::new();
+        for (a, b, c) in pieces
+            .iter()
+            .flat_map(|a| pieces.iter().map(move |b| (a, b)))
+            .flat_map(|(a, b)| pieces.iter().map(move |c| (a, b, c)))
+        {
+            let text = format!("{a}{b}{c}");
+            let stored = without_nul(&text);
+            assert!(!stored.contains('\0'));
+            assert_eq!(with_nul(&stored), text);
+            seen.insert((stored.into_owned(), text));
+        }
+        let stored: std::collections::BTreeSet<_> = seen.iter().map(|(stored, _)| stored).collect();
+        assert_eq!(stored.len(), seen.len());
     }
 
     #[test]
