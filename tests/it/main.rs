@@ -12,6 +12,7 @@ mod conformance_fga;
 mod consent;
 mod fga;
 mod kill;
+mod ledger;
 mod nodes;
 mod random_fga;
 mod redirect_uri;

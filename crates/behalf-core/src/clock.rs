@@ -60,6 +60,16 @@ impl Timestamp {
             Err(_) => self.0.to_string(),
         }
     }
+
+    /// Reads RFC 3339 with any offset, or a bare date, which means its first moment in UTC.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        // A date has ten characters; a longer text without an offset means no certain time.
+        let time = match text.len() {
+            10 => text.parse::<jiff::civil::Date>().ok()?.in_tz("UTC").ok()?.timestamp(),
+            _ => text.parse::<jiff::Timestamp>().ok()?,
+        };
+        Some(Self(time.as_microsecond()))
+    }
 }
 
 impl fmt::Debug for Timestamp {
@@ -118,6 +128,18 @@ mod tests {
         assert_eq!(time.to_rfc3339(), "2026-11-24T08:00:00.000001Z");
         assert_eq!(time.as_secs(), 1_795_507_200);
         assert_eq!(Timestamp::from_micros(-1).as_secs(), -1);
+    }
+
+    #[test]
+    fn times_are_read_with_an_offset_or_as_a_date() {
+        let read = |text: &str| Timestamp::from_rfc3339(text).map(Timestamp::to_rfc3339);
+        let midnight = Some("2026-11-24T00:00:00.000000Z".to_owned());
+        assert_eq!(read("2026-11-24"), midnight);
+        assert_eq!(read("2026-11-24T00:00:00Z"), midnight);
+        assert_eq!(read("2026-11-24T01:30:00+01:30"), midnight);
+        for bad in ["", "yesterday", "2026-13-01", "2026-11-24T00:00:00", "1795507200"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 
     #[test]

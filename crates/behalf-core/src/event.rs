@@ -142,6 +142,27 @@ event_kinds! {
     AccountReauthorizationRequired = "account.reauthorization_required",
     /// A provider's token was handed out.
     ProviderTokenIssued = "provider_token.issued",
+
+    // The log itself.
+    /// A project's log was started.
+    LogCreated = "log.created",
+    /// Records were exported.
+    RecordsExported = "records.exported",
+}
+
+impl Actor {
+    /// The id by which this actor's records are found: the person before the application that acts
+    /// for her.
+    pub fn id(&self) -> String {
+        match self {
+            Self::User { sub } | Self::Client { sub: Some(sub), .. } => sub.clone(),
+            Self::Client { client_id, sub: None } => client_id.clone(),
+            Self::ApiKey { name } => name.clone(),
+            Self::Local { uid } => format!("local:{uid}"),
+            Self::System => "system".to_owned(),
+            Self::Anonymous => "anonymous".to_owned(),
+        }
+    }
 }
 
 impl EventKind {

@@ -13,6 +13,7 @@ mod params;
 use axum::response::Response;
 use behalf_authz::Authz;
 use behalf_identity::Identity;
+use behalf_ledger::Ledger;
 use behalf_traces::Traces;
 use behalf_vault::Vault;
 use http::StatusCode;
@@ -64,4 +65,6 @@ pub struct HttpContext {
     pub fga_auth: FgaAuth,
     /// Connections, connected accounts and their tokens.
     pub vault: Vault,
+    /// The verifiable log.
+    pub ledger: Ledger,
 }

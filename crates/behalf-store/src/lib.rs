@@ -9,6 +9,7 @@ pub mod documents;
 mod error;
 pub mod fga;
 pub mod identity;
+pub mod ledger;
 mod migrations;
 pub mod outbox;
 mod postgres;

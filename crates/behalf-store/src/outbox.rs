@@ -1,6 +1,6 @@
 //! Events between their commit and their leaf: a queue that only the ledger empties.
 
-use behalf_core::{Event, Timestamp};
+use behalf_core::{Event, ProjectId, TenantId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::error::StoreError;
@@ -54,6 +54,49 @@ pub async fn list(storage: &Storage, limit: u32) -> Result<Vec<OutboxRow>, Store
          FROM outbox ORDER BY seq LIMIT $1",
     );
     storage.query(LIST, [limit.into()]).await?.into_iter().map(from_row).collect()
+}
+
+/// The projects of the tenant for whose logs events wait.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_projects(
+    storage: &Storage,
+    tenant: &TenantId,
+) -> Result<Vec<ProjectId>, StoreError> {
+    const LIST: &str =
+        "SELECT DISTINCT project_id FROM outbox WHERE tenant_id = $1 ORDER BY project_id";
+    let rows = storage.query(LIST, [tenant.into()]).await?;
+    rows.into_iter().map(|mut row| row.take(0)).collect()
+}
+
+/// As [`list`], for the log of one project.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_of(
+    storage: &Storage,
+    tenant: &TenantId,
+    project: &ProjectId,
+    limit: u32,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    const LIST: Sql = Sql::each(
+        "SELECT tenant_id, event_id, project_id, kind, actor, facts, at
+         FROM outbox WHERE tenant_id = $1 AND project_id = $2 ORDER BY rowid LIMIT $3",
+        "SELECT tenant_id, event_id, project_id, kind, actor, facts, at
+         FROM outbox WHERE tenant_id = $1 AND project_id = $2 ORDER BY seq LIMIT $3",
+    );
+    let rows = storage.query(LIST, [tenant.into(), project.into(), limit.into()]).await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+/// Takes an event out, in the unit that makes it a leaf; `Conflict("event is gone")` when another
+/// sequencer has done so.
+pub fn remove(tenant: &TenantId, event_id: &str) -> Statement {
+    Statement::new("DELETE FROM outbox WHERE tenant_id = $1 AND event_id = $2")
+        .bind(tenant)
+        .bind(event_id)
+        .expect_rows(1, "event is gone")
 }
 
 fn from_row(mut row: Row) -> Result<OutboxRow, StoreError> {

@@ -11,6 +11,7 @@ mod control;
 mod data_dir;
 pub mod demo;
 mod dev_ca;
+mod sequencer;
 mod server;
 pub mod setup_file;
 mod system;

@@ -14,6 +14,7 @@ use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
+use behalf_ledger::{Ledger, LedgerParts};
 use behalf_store::{SqliteOptions, Storage};
 use behalf_traces::{Traces, TracesParts};
 use behalf_vault::{Vault, VaultParts};
@@ -66,6 +67,8 @@ pub struct Server {
     pub traces: Traces,
     /// Its connections and connected accounts.
     pub vault: Vault,
+    /// The verifiable log that every event ends in.
+    pub ledger: Ledger,
     /// Every route.
     pub router: Router,
     /// The rule table: every route with who may call it.
@@ -115,13 +118,21 @@ impl Server {
         let egress = Egress::new(concat!("Behalf/", env!("CARGO_PKG_VERSION")))?;
         let vault = Vault::new(VaultParts {
             storage: storage.clone(),
-            clock: ports.clock,
-            rng: ports.rng,
+            clock: ports.clock.clone(),
+            rng: ports.rng.clone(),
             tenant: TenantId::default_tenant(),
             keyring: identity.keyring(),
             egress,
             redirect_uri: identity.issuer().join("login/callback"),
         });
+        let ledger = Ledger::open(LedgerParts {
+            storage: storage.clone(),
+            clock: ports.clock,
+            rng: ports.rng,
+            tenant: TenantId::default_tenant(),
+            keyring: identity.keyring(),
+        })
+        .await?;
         let context = HttpContext {
             identity: identity.clone(),
             trusts_proxy: options.trusts_proxy,
@@ -131,9 +142,10 @@ impl Server {
             traces: traces.clone(),
             fga_auth: options.fga_auth,
             vault: vault.clone(),
+            ledger: ledger.clone(),
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, traces, vault, router, rules })
+        Ok(Self { storage, identity, authz, traces, vault, ledger, router, rules })
     }
 }
 

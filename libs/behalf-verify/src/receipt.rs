@@ -1,6 +1,8 @@
 //! Receipts (C2SP tlog-proof, version 1): all that it takes to check offline that one entry is in
 //! a log, in one small text file.
 
+mod extra;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +13,8 @@ use thiserror::Error;
 use crate::checkpoint::{CheckpointError, LogPolicy, VerifiedCheckpoint, decimal, parse_hash};
 use crate::merkle::{Hash, PROOF_HASHES_MAX, ProofError, leaf_hash, verify_inclusion};
 use crate::note::{NOTE_BYTES_MAX, Note, NoteError};
+
+pub use extra::ReceiptExtra;
 
 /// The most extra data that a receipt may carry.
 pub const EXTRA_BYTES_MAX: usize = 64 * 1024;
@@ -48,6 +52,9 @@ pub enum ReceiptError {
     /// The checkpoint is not acceptable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The receipt carries neither entry nor key, so it cannot be checked alone.
+    #[error("the receipt carries no entry and no key; verify it with the log that it is of")]
+    Bare,
     /// The entry is not where the receipt says.
     #[error("the entry is not in the log: {0}")]
     Inclusion(#[from] ProofError),
@@ -166,7 +173,7 @@ fn parse_extra(line: &str) -> Option<Vec<u8>> {
 }
 
 /// The first line, which names format and version.
-const HEADER: &str = "c2sp.org/tlog-proof@v1";
+pub const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
 #[cfg(test)]
 mod tests;

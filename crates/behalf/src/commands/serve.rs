@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::control;
 use crate::data_dir::{DataDir, write_private};
 use crate::dev_ca::{DevCa, ServerCertificate};
+use crate::sequencer;
 use crate::server::Listener;
 use crate::setup_file;
 use crate::system::SystemClock;
@@ -68,6 +69,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     for listener in listeners {
         tasks.spawn(listener.serve(server.router.clone(), stopped.clone()));
     }
+    tasks.spawn(sequencer::run(server.ledger.clone(), stopped.clone()));
     let control = control::serve(dir.path(), Arc::clone(&server), stopped.clone());
     tokio::pin!(control);
     tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
@@ -83,6 +85,10 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         control.await?;
     }
     server.vault.close().await;
+    // The last requests' events become leaves before the database is closed.
+    if let Err(error) = server.ledger.flush().await {
+        tracing::error!(%error, "some events wait for the next start to become leaves");
+    }
     server.storage.close().await;
     failure.map_or(Ok(()), Err)
 }
