@@ -5,3 +5,4 @@ pub mod fga;
 pub mod health;
 pub mod oauth;
 pub mod problem;
+pub mod traces;

@@ -9,6 +9,7 @@ mod form;
 mod headers;
 mod next;
 mod params;
+mod reader;
 
 use axum::response::Response;
 use behalf_authz::Authz;

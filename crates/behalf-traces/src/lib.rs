@@ -2,12 +2,16 @@
 //!
 //! Spans arrive as one batch per request, which is redacted, compressed, sealed and stored; that is
 //! the acknowledgement. What lists, the waterfall and charts read are projections that can be built
-//! again from the batches. Knows no HTTP and no SQL.
+//! again from the batches. Knows no HTTP and no SQL;
+//! who may see what is a [`Reader`].
 
 mod append;
 mod batch;
+mod live;
 mod normalise;
 mod price;
+mod query;
+mod reader;
 mod redact;
 mod span;
 
@@ -19,8 +23,14 @@ use behalf_store::{Storage, UnitOfWork};
 use tokio::sync::{RwLock, watch};
 
 pub use append::BATCH_SPANS_MAX;
+pub use live::Tail;
 pub use normalise::Facts;
 pub use price::{PRICE_DATE, PRICE_SOURCE, cost_micro_usd};
+pub use query::{
+    BadPageToken, Cost, DayFigures, ListError, SpanDetail, SpanSummary, Trace, TraceFilter,
+    TraceSummary,
+};
+pub use reader::{ContentRight, Reader};
 pub use span::{Span, SpanKind, SpanStatus};
 
 /// The traces of one tenant; clones share them.

@@ -153,6 +153,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = behalf_api::oauth::routes(&context);
     let routes = behalf_api::health::routes(routes);
     let routes = routes.merge(behalf_api::fga::routes(&context));
+    let routes = routes.merge(behalf_api::traces::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let (router, rules) = routes.into_parts();
     let router = router

@@ -69,6 +69,27 @@ pub struct Cursor {
     pub owner: String,
 }
 
+/// Where a tail has come to: each batch may change many traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    sequence: i64,
+    trace_id: String,
+    owner: String,
+}
+
+impl Place {
+    /// After everything that the batch changed.
+    pub fn after_all_of(sequence: i64) -> Self {
+        // Greater than every id of hex.
+        Self { sequence, trace_id: "~".to_owned(), owner: String::new() }
+    }
+
+    /// After this trace.
+    pub fn of(row: &TraceRow) -> Self {
+        Self { sequence: row.sequence, trace_id: row.trace_id.clone(), owner: row.owner.clone() }
+    }
+}
+
 macro_rules! select_traces {
     ($rest:literal) => {
         concat!(
@@ -158,7 +179,7 @@ fn pattern(text: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// The first `limit` traces that batches after `after` changed, in the order of those.
+/// The first `limit` traces that changed after `after`, in the order of their changes.
 ///
 /// # Errors
 /// As [`Storage::query`].
@@ -167,15 +188,22 @@ pub async fn list_changed(
     tenant: &TenantId,
     project: &ProjectId,
     owner: &str,
-    after: i64,
+    after: &Place,
     limit: u32,
 ) -> Result<Vec<TraceRow>, StoreError> {
     const LIST: &str = select_traces!(
-        "AND t.sequence > $3 AND ($4 = '' OR t.owner = $4)
-         ORDER BY t.sequence, t.trace_id LIMIT $5"
+        "AND (t.sequence, t.trace_id, t.owner) > ($3, $4, $5) AND ($6 = '' OR t.owner = $6)
+         ORDER BY t.sequence, t.trace_id, t.owner LIMIT $7"
     );
-    let params: [Value; 5] =
-        [tenant.into(), project.into(), after.into(), owner.into(), limit.into()];
+    let params: [Value; 7] = [
+        tenant.into(),
+        project.into(),
+        after.sequence.into(),
+        (&after.trace_id).into(),
+        (&after.owner).into(),
+        owner.into(),
+        limit.into(),
+    ];
     storage.query(LIST, params).await?.into_iter().map(trace).collect()
 }
 
