@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use behalf_core::{ProjectId, UserId};
 use behalf_store::traces::{self, Key, SpanRow};
 use behalf_store::{StoreError, UnitOfWork};
+use serde_json::Value;
 
 use crate::normalise::{Facts, kind_of};
 use crate::price::cost_micro_usd;
 use crate::redact::redact;
-use crate::span::{Span, to_hex};
+use crate::span::{Span, SpanStatus, to_hex};
 use crate::{Traces, batch};
 
 /// More spans than one batch holds.
@@ -94,7 +95,7 @@ impl Traces {
             let trace_id = to_hex(&span.trace_id);
             let key = Key { tenant: self.tenant(), project, owner, trace_id: &trace_id };
             let row = row_of(span, ordinal, known);
-            unit.add(traces::put_trace(key, &row, known));
+            unit.add(traces::put_trace(key, &row, trace_status(span), known));
             unit.add(traces::put_span(key, &row, known));
             for (tag, value) in [("tool", row.tool), ("model", row.model)] {
                 if !value.is_empty() && tags.insert((trace_id.clone(), tag, value.clone())) {
@@ -102,6 +103,17 @@ impl Traces {
                 }
             }
         }
+    }
+}
+
+/// What a trace's status is with this span as its root. A run that goes on tells its root again and
+/// again and says so; a sender that says nothing sends a root that is over.
+fn trace_status(root: &Span) -> &'static str {
+    let turn = root.attributes.get("behalf.turn.status").and_then(Value::as_str);
+    match (root.status, turn) {
+        (SpanStatus::Error, _) => "error",
+        (_, Some("running" | "waiting")) => "open",
+        (SpanStatus::Ok | SpanStatus::Unset, _) => "ok",
     }
 }
 

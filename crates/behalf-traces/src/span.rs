@@ -96,7 +96,7 @@ impl SpanStatus {
 ///
 /// | attribute | on the span of |
 /// |---|---|
-/// | `behalf.outcome` | a decision of the gate, once: `allowed`, `connect_account`, `approval_required`, `denied`, `expired` |
+/// | `behalf.outcome` | a decision of the gate: `allowed`, `connect_account`, `approval_required`, `denied`, `expired` |
 /// | `behalf.wait` | a wait for a person: `approval` or `connection` |
 /// | `behalf.approval.id`, `behalf.approval.status` | what an approval is about |
 /// | `behalf.digest` | the digest of the call that was decided |
@@ -104,7 +104,12 @@ impl SpanStatus {
 /// | `behalf.fga.store`, `.user`, `.relation`, `.object`, `.allowed`, `.revision` | a check |
 /// | `behalf.connection`, `behalf.scopes` | a provider's token |
 /// | `behalf.effect` | a tool with effects: `done`, `not_done`, `unknown` |
-/// | `behalf.client`, `behalf.reason` | who acts; why not |
+/// | `behalf.user`, `behalf.client`, `behalf.agent` | a run: for whom, by whom |
+/// | `behalf.turn.status` | a run's root: `running` while it goes on |
+/// | `behalf.reason` | a decision, as a code: why not |
+///
+/// Spans of one tool call are siblings with the same `gen_ai.tool.call.id`: decisions, waits, the
+/// tool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// The run.

@@ -65,14 +65,11 @@ pub struct SpanRow {
 
 /// Adds what a span changes to its trace's row. Stands before [`put_span`] in the unit, because it
 /// takes away what an earlier form of the same span added.
-pub fn put_trace(key: Key<'_>, span: &SpanRow, known: Option<i64>) -> Statement {
+///
+/// `status` is what the trace's becomes when the span is its root: `open`, `ok` or `error`.
+pub fn put_trace(key: Key<'_>, span: &SpanRow, status: &str, known: Option<i64>) -> Statement {
     let is_root = span.parent_span_id.is_empty();
-    let root = if is_root { span.span_id.as_str() } else { "" };
-    let status = match span.status.as_str() {
-        _ if !is_root => "open",
-        "error" => "error",
-        _ => "ok",
-    };
+    let (root, status) = if is_root { (span.span_id.as_str(), status) } else { ("", "open") };
     let statement = Statement::new(
         "INSERT INTO traces (tenant_id, project_id, owner, trace_id, name, root_span_id, status,
              started_at, ended_at, spans, input_tokens, output_tokens, cost_micro_usd, priced,
