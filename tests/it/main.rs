@@ -11,6 +11,7 @@ mod codes;
 mod conformance_fga;
 mod consent;
 mod fga;
+mod gate;
 mod kill;
 mod ledger;
 mod nodes;

@@ -314,7 +314,6 @@ async fn only_grants_that_exist_and_that_the_client_may_use_are_given() {
         "authorization_code refresh_token",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:device_code",
-        "urn:openid:params:grant-type:ciba",
         "http://auth0.com/oauth/grant-type/password-realm",
     ] {
         let answer = MACHINE.token(&server, &[("grant_type", grant)]).await;
@@ -323,6 +322,7 @@ async fn only_grants_that_exist_and_that_the_client_may_use_are_given() {
     assert_refused(MACHINE.token(&server, &[("x", "y")]).await, 400, "invalid_request");
     for (grant, extra) in [
         ("authorization_code", ("code", "x")),
+        ("urn:openid:params:grant-type:ciba", ("auth_req_id", "x")),
         ("refresh_token", ("refresh_token", "x")),
         ("password", ("username", "owner")),
     ] {

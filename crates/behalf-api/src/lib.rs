@@ -3,6 +3,7 @@
 
 pub mod fga;
 pub mod health;
+pub mod me;
 pub mod oauth;
 pub mod problem;
 pub mod traces;

@@ -1,6 +1,7 @@
 //! OpenID Connect and OAuth 2, as Auth0's client libraries speak them.
 
 mod authorize;
+mod backchannel;
 mod discovery;
 mod error;
 mod request;
@@ -31,6 +32,7 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(Method::GET, "/.well-known/jwks.json", Rule::Public, discovery::jwks)
         .route(Method::GET, "/authorize", Rule::Public, authorize::get)
         .route(Method::POST, "/authorize", Rule::Public, authorize::post)
+        .route(Method::POST, "/bc-authorize", Rule::Public, backchannel::post)
         .route(Method::POST, "/oauth/token", Rule::Public, token::post)
         .route(Method::POST, "/oauth/revoke", Rule::Public, revoke::post)
         .route(Method::GET, "/userinfo", userinfo, userinfo::get)

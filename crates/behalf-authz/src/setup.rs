@@ -34,6 +34,9 @@ type doc
 /// The store that holds who may read which document.
 pub(crate) const DOCUMENTS: &str = "documents";
 
+/// The store that says which agent may call which tool.
+const BEHALF: &str = "behalf";
+
 /// A store in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,9 +105,44 @@ impl Authz {
                 let text = "two stores are named `documents`; retrieval could not choose";
                 return Err(AuthzError::Invalid(text.to_owned()));
             }
+            self.check_built_in(entry).await?;
             self.plan_entry(unit, entry, actor, &mut plan).await?;
         }
         Ok(plan)
+    }
+
+    /// Adds a store that is there from the first start to `unit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn plan_built_in(
+        &self,
+        unit: &mut UnitOfWork,
+        entry: &FgaStoreEntry,
+        actor: &Actor,
+    ) -> Result<PlannedSetup, AuthzError> {
+        let mut plan = PlannedSetup::default();
+        self.plan_entry(unit, entry, actor, &mut plan).await?;
+        Ok(plan)
+    }
+
+    /// The store `behalf` is the gate's: a set-up file adds tuples to it and leaves the rest.
+    async fn check_built_in(&self, entry: &FgaStoreEntry) -> Result<(), AuthzError> {
+        let built_in = self.find_store_by_name(BEHALF).await?;
+        let is_it = entry.name == BEHALF
+            || built_in.as_ref().is_some_and(|store| entry.id.as_ref() == Some(&store.id));
+        if !is_it {
+            return Ok(());
+        }
+        let is_same_id = built_in.is_some_and(|store| {
+            entry.name == BEHALF && entry.id.as_ref().is_none_or(|id| *id == store.id)
+        });
+        let is_plain = entry.model.is_none() && entry.subject.is_none_or(|s| s == SubjectName::Sub);
+        if is_same_id && is_plain {
+            return Ok(());
+        }
+        let text = "FGA store `behalf` is built in: a set-up file can only add tuples to it";
+        Err(AuthzError::Invalid(text.to_owned()))
     }
 
     async fn plan_entry(

@@ -143,6 +143,38 @@ event_kinds! {
     /// A provider's token was handed out.
     ProviderTokenIssued = "provider_token.issued",
 
+    // The gate.
+    /// A tool call was asked for the first time.
+    ToolCallAsked = "tool_call.asked",
+    /// A tool call was denied; nothing was sent.
+    ToolCallDenied = "tool_call.denied",
+    /// A tool call's time was over before it was allowed; nothing was sent.
+    ToolCallExpired = "tool_call.expired",
+    /// A tool call was taken back; nothing was sent.
+    ToolCallCancelled = "tool_call.cancelled",
+    /// A tool call is about to have its effect: the intent, recorded before it.
+    ToolCallStarted = "tool_call.started",
+    /// How a started tool call ended: done, not done, or unknown.
+    ToolCallEnded = "tool_call.ended",
+    /// A person is asked for her approval.
+    ApprovalRequested = "approval.requested",
+    /// She approved.
+    ApprovalApproved = "approval.approved",
+    /// She denied.
+    ApprovalDenied = "approval.denied",
+    /// An approval's time was over before it was decided or used.
+    ApprovalExpired = "approval.expired",
+    /// Whoever asked took the question back.
+    ApprovalCancelled = "approval.cancelled",
+    /// An approval was used, once.
+    ApprovalRedeemed = "approval.redeemed",
+    /// A decision on an approval was refused.
+    ApprovalDecisionRefused = "approval.decision_refused",
+    /// A tool call waits until its person connects an account.
+    ConnectRequested = "connect.requested",
+    /// A tool call's wait ended.
+    WaitEnded = "wait.ended",
+
     // The log itself.
     /// A project's log was started.
     LogCreated = "log.created",

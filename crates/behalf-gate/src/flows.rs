@@ -1,5 +1,9 @@
 //! Use cases that touch two domains: one function each, one unit of work, one commit.
 
 mod apply;
+mod built_in;
+mod ciba;
 
 pub use apply::{ApplyError, ApplyOptions, FgaSection, SetupFile, SetupOutcome, apply};
+pub use built_in::{BUILT_IN_TOOLS, make_built_ins};
+pub use ciba::redeem;

@@ -13,6 +13,7 @@ mod reader;
 
 use axum::response::Response;
 use behalf_authz::Authz;
+use behalf_gate::Gate;
 use behalf_identity::Identity;
 use behalf_ledger::Ledger;
 use behalf_traces::Traces;
@@ -68,4 +69,6 @@ pub struct HttpContext {
     pub vault: Vault,
     /// The verifiable log.
     pub ledger: Ledger,
+    /// The decision point.
+    pub gate: Gate,
 }

@@ -210,6 +210,8 @@ pub(crate) enum Issuance {
     Interactive,
     /// She was, once: refresh.
     Refresh,
+    /// She approved exactly this on another device: a backchannel request.
+    Backchannel,
 }
 
 impl Api {

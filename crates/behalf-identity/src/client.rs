@@ -177,7 +177,10 @@ impl Client {
     }
 
     /// Refuses a grant that the client may not use.
-    pub(crate) fn require_grant(&self, grant: GrantType) -> Result<(), GrantError> {
+    ///
+    /// # Errors
+    /// `UnauthorizedClient`.
+    pub fn require_grant(&self, grant: GrantType) -> Result<(), GrantError> {
         if self.may_use(grant) {
             return Ok(());
         }

@@ -31,6 +31,27 @@ pub enum GrantError {
     /// A person or a rule said no.
     #[error("{0}")]
     AccessDenied(String),
+    /// The person has not decided yet (CIBA Core §11).
+    #[error("{0}")]
+    AuthorizationPending(String),
+    /// The client asks more often than it may (CIBA Core §11).
+    #[error("You are polling faster than allowed. Try again in {retry_after_secs} seconds.")]
+    SlowDown {
+        /// When to come back.
+        retry_after_secs: u32,
+    },
+    /// The request's time was over before it was answered (CIBA Core §11).
+    #[error("{0}")]
+    ExpiredToken(String),
+    /// The person said no (CIBA Core §11).
+    #[error("{0}")]
+    ApprovalDenied(String),
+    /// The hint names nobody who can be asked (CIBA Core §13).
+    #[error("{0}")]
+    UnknownUser(String),
+    /// Rich authorization details are malformed (RFC 9396 §5).
+    #[error("{0}")]
+    InvalidAuthorizationDetails(String),
     /// Too many failed attempts.
     #[error("{0}")]
     TooManyAttempts(String),
@@ -59,7 +80,12 @@ impl GrantError {
             Self::UnsupportedGrantType(_) => "unsupported_grant_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::AccessDenied(_) => "access_denied",
+            Self::AccessDenied(_) | Self::ApprovalDenied(_) => "access_denied",
+            Self::AuthorizationPending(_) => "authorization_pending",
+            Self::SlowDown { .. } => "slow_down",
+            Self::ExpiredToken(_) => "expired_token",
+            Self::UnknownUser(_) => "unknown_user_id",
+            Self::InvalidAuthorizationDetails(_) => "invalid_authorization_details",
             Self::TooManyAttempts(_) => "too_many_attempts",
             Self::Busy { .. } | Self::Store(StoreError::Unavailable { .. }) => {
                 "temporarily_unavailable"

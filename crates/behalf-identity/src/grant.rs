@@ -1,6 +1,7 @@
 //! The token endpoint's grants: each turns something single-use or secret into tokens, and the
 //! record of it commits in the same unit of work.
 
+mod approved;
 mod client_credentials;
 mod code;
 mod password;
@@ -10,6 +11,7 @@ use behalf_core::{Actor, Event, EventKind, Secret, Timestamp, UserId};
 use behalf_store::identity::grants::{self, FamilyRow};
 use behalf_store::{StoreError, UnitOfWork};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::Identity;
@@ -21,6 +23,7 @@ use crate::scope::Scopes;
 use crate::token::{AccessClaims, IdTokenSession, Issued};
 use crate::user::User;
 
+pub use approved::ApprovedGrant;
 pub use client_credentials::ClientGrantSettings;
 pub use code::CodeExchange;
 pub use password::PasswordGrant;
@@ -46,6 +49,8 @@ pub struct TokenAnswer {
     pub id_token: Option<Secret<String>>,
     /// With `offline_access`, or a refresh.
     pub refresh_token: Option<Secret<String>>,
+    /// What a person approved, for a backchannel request (RFC 9396 §7).
+    pub authorization_details: Option<Value>,
 }
 
 /// What a refresh family remembers.
@@ -66,6 +71,14 @@ struct Delegation<'a> {
     session: IdTokenSession<'a>,
     grant: &'static str,
     grant_id: &'a str,
+    /// Set when she approved on another device what the client does.
+    approved: Option<ApprovedClaims<'a>>,
+}
+
+/// What a token says of an approval.
+#[derive(Clone, Copy, Debug)]
+struct ApprovedClaims<'a> {
+    authorization_details: Option<&'a Value>,
 }
 
 impl Identity {
@@ -89,7 +102,7 @@ impl Identity {
         unit: &mut UnitOfWork,
         delegation: &Delegation<'_>,
     ) -> Result<TokenAnswer, GrantError> {
-        let Delegation { client, user, api, scopes, session, .. } = delegation;
+        let Delegation { client, user, api, scopes, session, approved, .. } = delegation;
         let issued = self
             .sign_access_token(&AccessClaims {
                 api,
@@ -98,6 +111,8 @@ impl Identity {
                 scopes,
                 is_machine: false,
                 auth_time: session.auth_time,
+                act: approved.map(|_| json!({"sub": client.client_id.as_str()})),
+                authorization_details: approved.and_then(|claims| claims.authorization_details),
             })
             .await?;
         let id_token = if scopes.contains("openid") {
@@ -117,6 +132,8 @@ impl Identity {
             scope: scopes.clone(),
             id_token,
             refresh_token: None,
+            authorization_details: approved
+                .and_then(|claims| claims.authorization_details.cloned()),
         })
     }
 

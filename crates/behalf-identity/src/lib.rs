@@ -7,6 +7,7 @@
 mod api_key;
 mod audience;
 mod authorize;
+mod built_in;
 mod client;
 mod error;
 mod grant;
@@ -24,7 +25,7 @@ mod user;
 
 use std::sync::Arc;
 
-use behalf_core::{Clock, Rng, Secret, TenantId, Timestamp, new_ulid};
+use behalf_core::{ClientId, Clock, Rng, Secret, TenantId, Timestamp, new_ulid};
 use behalf_crypto::envelope::Keyring;
 use behalf_crypto::opaque;
 use behalf_store::{Storage, UnitOfWork};
@@ -36,7 +37,9 @@ pub use client::{
     AppType, Client, ClientCredentials, ClientSettings, GrantType, InvalidClientSettings,
 };
 pub use error::GrantError;
-pub use grant::{ClientGrantSettings, CodeExchange, PasswordGrant, Refresh, TokenAnswer};
+pub use grant::{
+    ApprovedGrant, ClientGrantSettings, CodeExchange, PasswordGrant, Refresh, TokenAnswer,
+};
 pub use issuer::{InvalidIssuer, Issuer};
 pub use keys::OpenError;
 pub use logout::{LogoutError, LogoutOutcome, LogoutRequest};
@@ -65,6 +68,7 @@ struct Inner {
     issuer: Issuer,
     keys: keys::Keys,
     hashing: password::HashingPool,
+    built_in_agent: ClientId,
 }
 
 /// What an [`Identity`] is built from.
@@ -103,6 +107,7 @@ impl Identity {
             issuer: parts.issuer,
             keys,
             hashing: password::HashingPool::new(parts.hashing_permits),
+            built_in_agent: built_in::built_in_agent()?,
         })))
     }
 

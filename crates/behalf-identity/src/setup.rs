@@ -302,6 +302,7 @@ impl Plan<'_> {
 
     async fn client(&mut self, entry: &ClientEntry) -> Result<(), SetupError> {
         let identity = self.identity;
+        identity.check_built_in(entry)?;
         let (tenant, now) = (identity.tenant(), identity.now());
         let id = entry.client_id.as_str();
         let known = clients::find(identity.storage(), tenant, &entry.client_id).await?;
@@ -333,7 +334,8 @@ impl Plan<'_> {
                     self.record(EventKind::ClientUpdated, "client_id", id);
                     self.changed(false, "client", id);
                 }
-                if self.resets_secrets && keeps_secret {
+                let is_built_in = entry.client_id == *identity.built_in_agent();
+                if self.resets_secrets && keeps_secret && !is_built_in {
                     let secret = match &entry.client_secret {
                         Some(secret) => secret.clone(),
                         None => self.generate_secret(&entry.client_id),

@@ -66,6 +66,10 @@ pub(crate) struct AccessClaims<'a> {
     pub(crate) scopes: &'a Scopes,
     pub(crate) is_machine: bool,
     pub(crate) auth_time: Option<Timestamp>,
+    /// `act`: the client acts for her by her approval (RFC 8693 §4.1).
+    pub(crate) act: Option<Value>,
+    /// What she approved (RFC 9396 §9.1).
+    pub(crate) authorization_details: Option<&'a Value>,
 }
 
 /// A signed token and what the record of its issue says.
@@ -112,6 +116,12 @@ impl Identity {
         }
         if let Some(auth_time) = claims.auth_time {
             set(&mut body, "auth_time", auth_time.as_secs());
+        }
+        if let Some(act) = &claims.act {
+            set(&mut body, "act", act.clone());
+        }
+        if let Some(details) = claims.authorization_details {
+            set(&mut body, "authorization_details", details.clone());
         }
         let token = self.sign(claims.api.algorithm(), "at+jwt", body).await?;
         Ok(Issued { token, jti, expires_in })

@@ -8,6 +8,7 @@
 pub mod documents;
 mod error;
 pub mod fga;
+pub mod gate;
 pub mod identity;
 pub mod ledger;
 mod migrations;

@@ -12,6 +12,7 @@ use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
+use behalf_gate::{Gate, GateParts, flows};
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
 use behalf_ledger::{Ledger, LedgerParts};
@@ -69,6 +70,8 @@ pub struct Server {
     pub vault: Vault,
     /// The verifiable log that every event ends in.
     pub ledger: Ledger,
+    /// Its decision point.
+    pub gate: Gate,
     /// Every route.
     pub router: Router,
     /// The rule table: every route with who may call it.
@@ -128,11 +131,19 @@ impl Server {
         let ledger = Ledger::open(LedgerParts {
             storage: storage.clone(),
             clock: ports.clock,
-            rng: ports.rng,
+            rng: ports.rng.clone(),
             tenant: TenantId::default_tenant(),
             keyring: identity.keyring(),
         })
         .await?;
+        flows::make_built_ins(&identity, &authz).await?;
+        let gate = Gate::new(GateParts {
+            storage: storage.clone(),
+            rng: ports.rng,
+            identity: identity.clone(),
+            authz: authz.clone(),
+            vault: vault.clone(),
+        });
         let context = HttpContext {
             identity: identity.clone(),
             trusts_proxy: options.trusts_proxy,
@@ -143,9 +154,10 @@ impl Server {
             fga_auth: options.fga_auth,
             vault: vault.clone(),
             ledger: ledger.clone(),
+            gate: gate.clone(),
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, traces, vault, ledger, router, rules })
+        Ok(Self { storage, identity, authz, traces, vault, ledger, gate, router, rules })
     }
 }
 
@@ -154,6 +166,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = behalf_api::health::routes(routes);
     let routes = routes.merge(behalf_api::fga::routes(&context));
     let routes = routes.merge(behalf_api::traces::routes(&context));
+    let routes = routes.merge(behalf_api::me::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let (router, rules) = routes.into_parts();
     let router = router

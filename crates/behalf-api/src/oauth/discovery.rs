@@ -17,10 +17,14 @@ pub(super) async fn configuration(State(context): State<HttpContext>) -> Respons
         "jwks_uri": issuer.join(".well-known/jwks.json"),
         "revocation_endpoint": issuer.join("oauth/revoke"),
         "end_session_endpoint": issuer.join("oidc/logout"),
+        "backchannel_authentication_endpoint": issuer.join("bc-authorize"),
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_user_code_parameter_supported": false,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": [
-            "authorization_code", "refresh_token", "client_credentials", "password"
+            "authorization_code", "refresh_token", "client_credentials", "password",
+            "urn:openid:params:grant-type:ciba"
         ],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "claims_supported": [

@@ -1,5 +1,7 @@
 //! Requests of clients: form or JSON, credentials in the body or by Basic.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +20,7 @@ pub(super) struct ClientRequest {
     pub(super) params: Params,
     pub(super) peer: Browser,
     basic: Option<ClientCredentials>,
+    wait: Option<Duration>,
 }
 
 impl FromRequest<HttpContext> for ClientRequest {
@@ -28,6 +31,7 @@ impl FromRequest<HttpContext> for ClientRequest {
         let (mut parts, body) = request.into_parts();
         let Ok(BrowserOf(peer)) = BrowserOf::from_request_parts(&mut parts, context).await;
         let basic = basic(&parts)?;
+        let wait = wait(&parts.headers);
         let media = media_type(&parts.headers);
         let body = Bytes::from_request(Request::from_parts(parts, body), context).await.map_err(
             |rejection| match rejection.into_response_status() {
@@ -40,7 +44,7 @@ impl FromRequest<HttpContext> for ClientRequest {
             "application/json" => Params::from_json(&body)?,
             _ => return Err(OAuthError::unsupported_media_type()),
         };
-        Ok(Self { params, peer, basic })
+        Ok(Self { params, peer, basic, wait })
     }
 }
 
@@ -58,6 +62,11 @@ impl ClientRequest {
     /// True if the client tried the `Authorization` header.
     pub(super) const fn used_basic(&self) -> bool {
         self.basic.is_some()
+    }
+
+    /// How long the client would like an answer to be held (RFC 7240 §4.3).
+    pub(super) const fn preferred_wait(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// The client's credentials; those of header and body must not contradict each other.
@@ -84,6 +93,18 @@ fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media = value.unwrap_or_default().split(';').next().unwrap_or_default();
     media.trim().to_ascii_lowercase()
+}
+
+/// `Prefer: wait=N`, in whole seconds from one.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+    let mut preferences = lines.flat_map(|line| line.split(','));
+    let secs = preferences.find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        is_wait.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
+    })?;
+    (secs > 0).then(|| Duration::from_secs(secs.into()))
 }
 
 /// `Authorization: Basic`, whose halves are form-encoded (RFC 6749 §2.3.1).

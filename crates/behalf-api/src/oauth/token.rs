@@ -3,10 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use behalf_core::Secret;
+use behalf_gate::flows;
 use behalf_http::HttpContext;
-use behalf_identity::{
-    Client, CodeExchange, GrantError, Identity, PasswordGrant, Refresh, TokenAnswer,
-};
+use behalf_identity::{Client, CodeExchange, GrantError, PasswordGrant, Refresh, TokenAnswer};
 use http::StatusCode;
 use serde_json::{Map, Value};
 
@@ -18,32 +17,41 @@ pub(super) async fn post(
     mut request: ClientRequest,
 ) -> Response {
     let used_basic = request.used_basic();
-    match grant(&context.identity, &mut request).await {
+    match grant(&context, &mut request).await {
         Ok(tokens) => answer(StatusCode::OK, &body(&tokens)),
         Err(refusal) => OAuthError::of(&refusal, used_basic).into_response(),
     }
 }
 
 async fn grant(
-    identity: &Identity,
+    context: &HttpContext,
     request: &mut ClientRequest,
 ) -> Result<TokenAnswer, GrantError> {
+    let identity = &context.identity;
     let credentials = request.take_credentials()?;
     let client = identity.authenticate_client(&credentials).await?;
     let grant_type = required(request, "grant_type")?;
-    let result = dispatch(identity, &client, &grant_type, request).await;
-    if let Err(refusal) = &result {
+    let result = dispatch(context, &client, &grant_type, request).await;
+    if let Err(refusal) = &result
+        && !is_waiting(refusal)
+    {
         identity.record_refusal(&client, &grant_type, refusal).await;
     }
     result
 }
 
+/// True if the client has only to ask again: nothing was refused.
+const fn is_waiting(refusal: &GrantError) -> bool {
+    matches!(refusal, GrantError::AuthorizationPending(_) | GrantError::SlowDown { .. })
+}
+
 async fn dispatch(
-    identity: &Identity,
+    context: &HttpContext,
     client: &Client,
     grant_type: &str,
     request: &mut ClientRequest,
 ) -> Result<TokenAnswer, GrantError> {
+    let identity = &context.identity;
     match grant_type {
         "authorization_code" => {
             let exchange = CodeExchange {
@@ -76,6 +84,10 @@ async fn dispatch(
             };
             identity.password_grant(client, grant).await
         }
+        "urn:openid:params:grant-type:ciba" => {
+            let auth_req_id = required(request, "auth_req_id")?;
+            flows::redeem(&context.gate, client, &auth_req_id, request.preferred_wait()).await
+        }
         other => Err(GrantError::UnsupportedGrantType(format!(
             "grant type `{}` is not supported",
             other.chars().take(100).collect::<String>()
@@ -100,6 +112,9 @@ fn body(tokens: &TokenAnswer) -> Value {
     }
     if let Some(token) = &tokens.refresh_token {
         body.insert("refresh_token".into(), token.expose().as_str().into());
+    }
+    if let Some(details) = &tokens.authorization_details {
+        body.insert("authorization_details".into(), details.clone());
     }
     Value::Object(body)
 }

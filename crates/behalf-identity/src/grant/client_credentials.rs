@@ -88,6 +88,8 @@ impl Identity {
                 scopes: &scopes,
                 is_machine: true,
                 auth_time: None,
+                act: None,
+                authorization_details: None,
             })
             .await?;
         let actor = Actor::Client { client_id: client.client_id.to_string(), sub: None };
@@ -100,6 +102,7 @@ impl Identity {
             scope: scopes,
             id_token: None,
             refresh_token: None,
+            authorization_details: None,
         })
     }
 }

@@ -67,6 +67,7 @@ impl Identity {
             },
             grant: "authorization_code",
             grant_id: &row.family_id,
+            approved: None,
         };
         let mut answer = self.issue(&mut unit, &delegation).await?;
         if wants_refresh(client, &details.scope) {

@@ -75,6 +75,7 @@ impl Identity {
             session: IdTokenSession { sid: None, nonce: None, auth_time: Some(now) },
             grant: "password",
             grant_id: &grant_id,
+            approved: None,
         };
         let mut answer = self.issue(&mut unit, &delegation).await?;
         if wants_refresh(client, &scopes) {

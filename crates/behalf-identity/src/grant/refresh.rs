@@ -84,6 +84,7 @@ impl Identity {
             },
             grant: "refresh_token",
             grant_id: &family.family_id,
+            approved: None,
         };
         let mut answer = self.issue(&mut unit, &delegation).await?;
         unit.add(grants::require_live_family(self.tenant(), &family.family_id, now));

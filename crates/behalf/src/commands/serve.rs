@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use behalf_core::{Clock as _, UserId};
 use behalf_crypto::opaque;
+use behalf_gate::Gate;
 use behalf_gate::flows::ApplyOptions;
 use behalf_identity::Identity;
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,6 +73,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tasks.spawn(sequencer::run(server.ledger.clone(), stopped.clone()));
     let control = control::serve(dir.path(), Arc::clone(&server), stopped.clone());
     tokio::pin!(control);
+    tasks.spawn(sweep(server.gate.clone(), stopped.clone()));
     tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
     let failure = tokio::select! {
         stopped = wait_for_stop() => stopped.err(),
@@ -140,6 +142,20 @@ async fn first_administrator(identity: &Identity, dir: &Path) -> anyhow::Result<
     }
     println!("First start. The administrator's one-time password is in {}", file.display());
     Ok(Some(file))
+}
+
+/// Records every second what the clock has decided: approvals and waits that are over.
+async fn sweep(gate: Gate, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let second = tokio::time::sleep(Duration::from_secs(1));
+        tokio::select! {
+            () = second => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
+        }
+        if let Err(error) = gate.sweep().await {
+            tracing::warn!(%error, "expired approvals could not be recorded");
+        }
+    }
 }
 
 /// Removes the file with the one-time password once another has been chosen.
