@@ -73,6 +73,18 @@ impl At {
         self.snapshot.list_objects(&self.model, request)
     }
 
+    /// The id of every object of the type to which the user might have the relation, perhaps some
+    /// too many.
+    ///
+    /// # Errors
+    /// As [`At::check`].
+    pub fn list_candidates(
+        &self,
+        request: &ListObjectsRequest<'_>,
+    ) -> Result<Vec<String>, RequestError> {
+        self.snapshot.list_candidates(&self.model, request)
+    }
+
     /// For each id, whether the user has the relation to that object.
     ///
     /// # Errors

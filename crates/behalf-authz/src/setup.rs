@@ -32,7 +32,7 @@ type doc
     define can_view: owner or viewer
 ";
 /// The store that holds who may read which document.
-pub(crate) const DOCUMENTS: &str = "documents";
+pub const DOCUMENTS: &str = "documents";
 
 /// The store that says which agent may call which tool.
 const BEHALF: &str = "behalf";

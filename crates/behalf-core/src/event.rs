@@ -123,6 +123,12 @@ event_kinds! {
     FgaTuplesWritten = "fga.tuples_written",
     /// A document was uploaded, or its content replaced.
     DocumentWritten = "document.written",
+    /// A document was shared with somebody.
+    DocumentShared = "document.shared",
+    /// A document is shared with somebody no longer.
+    DocumentUnshared = "document.unshared",
+    /// Documents were searched, and passages handed over.
+    DocumentsSearched = "documents.searched",
     /// A document was deleted with its passages and its tuples.
     DocumentDeleted = "document.deleted",
 

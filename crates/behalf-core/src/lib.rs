@@ -6,6 +6,7 @@
 mod clock;
 mod event;
 mod ids;
+mod may_read;
 mod page;
 mod rng;
 mod secret;
@@ -15,6 +16,7 @@ pub use event::{Actor, Event, EventKind};
 pub use ids::{
     ClientId, ConnectionName, InvalidId, ProjectId, RoleId, SessionId, TenantId, UserId, new_ulid,
 };
+pub use may_read::{Checked, DecidedAt, MayRead, MayReadError, PortFuture, Readable};
 pub use page::{Page, PageSize};
 pub use rng::{DangerousSeededRng, Rng, random_bytes};
 pub use secret::Secret;

@@ -3,6 +3,7 @@
 mod apply;
 mod built_in;
 mod ciba;
+pub mod documents;
 
 pub use apply::{ApplyError, ApplyOptions, FgaSection, SetupFile, SetupOutcome, apply};
 pub use built_in::{BUILT_IN_TOOLS, make_built_ins};

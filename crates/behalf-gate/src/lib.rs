@@ -36,3 +36,6 @@ pub use stages::{BEHALF_MODEL, BEHALF_STORE};
 pub use tool::{ApprovalNeed, BUILT_IN_SERVER, ConnectionNeed, ResourceRule, ToolSpec};
 pub use waits::{ConnectWait, EndedWaits, Wake};
 pub use words::Words;
+mod readers;
+
+pub use readers::{CAN_VIEW, DOCUMENT_TYPE, DocumentReaders, StoreSubject, name_in};

@@ -16,6 +16,7 @@ use behalf_authz::Authz;
 use behalf_gate::Gate;
 use behalf_identity::Identity;
 use behalf_ledger::Ledger;
+use behalf_retrieval::Retrieval;
 use behalf_traces::Traces;
 use behalf_vault::Vault;
 use http::StatusCode;
@@ -71,4 +72,6 @@ pub struct HttpContext {
     pub ledger: Ledger,
     /// The decision point.
     pub gate: Gate,
+    /// Documents, and the search over them.
+    pub retrieval: Retrieval,
 }

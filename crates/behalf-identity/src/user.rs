@@ -134,6 +134,19 @@ impl Identity {
         row.map(User::from_row).transpose()
     }
 
+    /// The user with that `sub`, or who signs in with that address or user name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_user_by_any_name(&self, name: &str) -> Result<Option<User>, StoreError> {
+        if let Ok(user_id) = name.trim().parse::<UserId>()
+            && let Some(user) = self.find_user(&user_id).await?
+        {
+            return Ok(Some(user));
+        }
+        self.find_user_by_sign_in_name(name).await
+    }
+
     /// The user who signs in with that address or user name.
     pub(crate) async fn find_user_by_sign_in_name(
         &self,

@@ -1,15 +1,16 @@
 -- Documents, their passages, and the lexical index over the passages.
 
 CREATE TABLE documents (
-    tenant_id     TEXT NOT NULL,
-    document_id   TEXT NOT NULL,
-    owner         TEXT NOT NULL,           -- who uploaded it, as the FGA user that was given `owner`
-    title         TEXT NOT NULL,
-    content_type  TEXT NOT NULL,
-    content       TEXT NOT NULL,
-    revision      BIGINT NOT NULL,         -- counts its contents from 1
-    created_at    BIGINT NOT NULL,
-    updated_at    BIGINT NOT NULL,
+    tenant_id       TEXT NOT NULL,
+    document_id     TEXT NOT NULL,
+    owner           TEXT,                  -- who uploaded it, as the FGA user that was given `owner`
+    title           TEXT NOT NULL,
+    content_type    TEXT NOT NULL,
+    content         TEXT NOT NULL,
+    content_sha256  TEXT NOT NULL,
+    revision        BIGINT NOT NULL,       -- counts its contents from 1
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, document_id)
 );
 
@@ -19,7 +20,7 @@ CREATE TABLE chunks (
     tenant_id    TEXT NOT NULL,
     document_id  TEXT NOT NULL,
     ordinal      BIGINT NOT NULL,
-    heading      TEXT NOT NULL,
+    heading      TEXT NOT NULL,            -- the title and the headings above it
     text         TEXT NOT NULL,
     UNIQUE (tenant_id, document_id, ordinal)
 );

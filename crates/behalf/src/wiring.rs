@@ -12,10 +12,11 @@ use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
-use behalf_gate::{Gate, GateParts, flows};
+use behalf_gate::{DocumentReaders, Gate, GateParts, flows};
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
 use behalf_identity::{Identity, IdentityParts, Issuer};
 use behalf_ledger::{Ledger, LedgerParts};
+use behalf_retrieval::{Retrieval, RetrievalParts};
 use behalf_store::{SqliteOptions, Storage};
 use behalf_traces::{Traces, TracesParts};
 use behalf_vault::{Vault, VaultParts};
@@ -72,6 +73,8 @@ pub struct Server {
     pub ledger: Ledger,
     /// Its decision point.
     pub gate: Gate,
+    /// Its documents.
+    pub retrieval: Retrieval,
     /// Every route.
     pub router: Router,
     /// The rule table: every route with who may call it.
@@ -111,6 +114,13 @@ impl Server {
             hashing_permits,
         };
         let identity = Identity::open(parts, root).await?;
+        let retrieval = Retrieval::new(RetrievalParts {
+            storage: storage.clone(),
+            clock: ports.clock.clone(),
+            rng: ports.rng.clone(),
+            tenant: TenantId::default_tenant(),
+            may_read: Arc::new(DocumentReaders::new(identity.clone(), authz.clone())),
+        });
         let traces = Traces::new(TracesParts {
             storage: storage.clone(),
             clock: ports.clock.clone(),
@@ -155,9 +165,10 @@ impl Server {
             vault: vault.clone(),
             ledger: ledger.clone(),
             gate: gate.clone(),
+            retrieval: retrieval.clone(),
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, traces, vault, ledger, gate, router, rules })
+        Ok(Self { storage, identity, authz, retrieval, traces, vault, ledger, gate, router, rules })
     }
 }
 
@@ -167,6 +178,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = routes.merge(behalf_api::fga::routes(&context));
     let routes = routes.merge(behalf_api::traces::routes(&context));
     let routes = routes.merge(behalf_api::me::routes(&context));
+    let routes = routes.merge(behalf_api::behalf::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let (router, rules) = routes.into_parts();
     let router = router

@@ -43,6 +43,27 @@ impl Snapshot {
         }
         Ok(found)
     }
+
+    /// Lists by id every object of a type to which the user might have the relation: conditions,
+    /// intersections and exclusions are not looked at, so there may be some too many and never one
+    /// too few.
+    ///
+    /// # Errors
+    /// When the request is invalid under the model, or a bound is reached.
+    pub fn list_candidates(
+        &self,
+        model: &StoreModel,
+        list: &ListObjectsRequest<'_>,
+    ) -> Result<Vec<String>, RequestError> {
+        let node = target(model, list.object_type, list.relation)?;
+        let mut overlay = Overlay::new(self, model, &list.request)?;
+        let subject = user(self, model, &mut overlay, list.user)?;
+        let max_steps = list.request.limits.max_steps;
+        let candidates = Walk::new(self, model, &overlay, subject, node, max_steps).run()?;
+        let object_type = model.node(node).map_or(u32::MAX, |node| node.object_type);
+        let ids = candidates.into_iter().filter_map(|object| overlay.id(self, object_type, object));
+        Ok(ids.map(str::to_owned).collect())
+    }
 }
 
 struct Walk<'a> {
