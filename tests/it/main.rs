@@ -7,6 +7,7 @@
 )]
 
 mod authorize;
+mod chat;
 mod codes;
 mod conformance_fga;
 mod consent;

@@ -112,6 +112,15 @@ impl TestServer {
         Some(Self::open_at(dir, self.clock.clone(), options).await)
     }
 
+    /// A server on an existing folder, with the clock of the one before it.
+    pub async fn reopen(
+        dir: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        options: ServerOptions,
+    ) -> Self {
+        Self::open_at(dir, clock, options).await
+    }
+
     async fn open(dir: tempfile::TempDir, setup: &str, options: ServerOptions) -> Self {
         let this = Self::open_at(dir, Arc::new(ManualClock::new(START)), options).await;
         this.apply(setup).await.unwrap();

@@ -1,6 +1,7 @@
 //! Behalf over HTTP, by dialect. A handler extracts, makes one call into a domain crate, and turns
 //! the outcome into its dialect's words; it decides nothing.
 
+pub mod agent;
 pub mod behalf;
 pub mod fga;
 pub mod health;

@@ -33,6 +33,13 @@ const FAVICON: Asset = Asset {
     bytes: include_bytes!("../static/favicon.svg"),
 };
 
+const CHAT_SCRIPT: Asset = Asset {
+    stem: "chat",
+    extension: "js",
+    content_type: "text/javascript; charset=utf-8",
+    bytes: include_bytes!("../static/chat.js"),
+};
+
 impl Asset {
     fn file_name(&self) -> String {
         format!("{}.{:016x}.{}", self.stem, fnv1a(self.bytes), self.extension)
@@ -42,6 +49,11 @@ impl Asset {
 /// The stylesheet's address.
 pub(crate) fn stylesheet() -> String {
     format!("/assets/{}", STYLESHEET.file_name())
+}
+
+/// The address of the chat page's script.
+pub(crate) fn chat_script() -> String {
+    format!("/assets/{}", CHAT_SCRIPT.file_name())
 }
 
 /// The script's address.
@@ -56,7 +68,8 @@ pub(crate) fn favicon() -> String {
 
 /// `/assets/{file}`.
 pub(crate) async fn get(Path(file): Path<String>) -> Response {
-    match [&STYLESHEET, &SCRIPT, &FAVICON].into_iter().find(|asset| asset.file_name() == file) {
+    let all = [&STYLESHEET, &SCRIPT, &CHAT_SCRIPT, &FAVICON];
+    match all.into_iter().find(|asset| asset.file_name() == file) {
         Some(asset) => {
             let headers = [
                 (header::CONTENT_TYPE, asset.content_type),

@@ -16,6 +16,7 @@ enum Seen {
 /// the bar, the rest in its menu.
 const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Overview", "/console", "home", Seen::By(Resource::Dashboards)),
+    ("Chat", "/console/chat", "chat", Seen::ByAll),
     ("Account", "/account", "person", Seen::ByAll),
 ];
 

@@ -21,7 +21,7 @@ pub use theme::with_theme;
 
 /// Every page's route.
 pub fn routes(context: &HttpContext) -> Routes {
-    use pages::{account, overview, sign_in};
+    use pages::{account, chat, overview, sign_in};
     let (get, post) = (Method::GET, Method::POST);
     Routes::new(context.clone(), denied)
         .route(get.clone(), "/", Rule::Person, home)
@@ -37,6 +37,9 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(post.clone(), "/oidc/logout", Rule::Public, sign_in::logout::confirm)
         .route(get.clone(), "/account", Rule::Person, account::home::get)
         .route(post.clone(), "/account/sessions/end", Rule::Person, account::home::end_session)
+        .route(get.clone(), "/console/chat", Rule::Person, chat::chat::get)
+        .route(post.clone(), "/console/chat", Rule::Person, chat::chat::post)
+        .route(post.clone(), "/console/chat/cancel", Rule::Person, chat::chat::cancel)
         .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(

@@ -1,6 +1,7 @@
 //! The pages, by area.
 
 pub(crate) mod account;
+pub(crate) mod chat;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
 
@@ -18,6 +19,7 @@ pub fn samples() -> Vec<(String, String)> {
         ("message", sign_in::message::samples().iter().map(|page| page.render()).collect()),
         ("logout", sign_in::logout::samples().iter().map(|page| page.render()).collect()),
         ("account", account::home::samples().iter().map(|page| page.render()).collect()),
+        ("chat", chat::chat::samples().iter().map(|page| page.render()).collect()),
         ("overview", overview::overview::samples().iter().map(|page| page.render()).collect()),
     ];
     let named = pages.into_iter().flat_map(|(name, pages)| {

@@ -186,6 +186,11 @@ event_kinds! {
     LogCreated = "log.created",
     /// Records were exported.
     RecordsExported = "records.exported",
+
+    /// A person wrote to the agent, and a turn began.
+    ChatTurnStarted = "chat.turn_started",
+    /// A turn ended: the agent has answered, or failed.
+    ChatTurnEnded = "chat.turn_ended",
 }
 
 impl Actor {

@@ -5,9 +5,11 @@
 
 use behalf_core::{ClientId, Timestamp, UserId};
 use behalf_identity::{AccessToken, Session};
+use serde::{Deserialize, Serialize};
 
-/// Who acts, for whom, through which application, until when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who acts, for whom, through which application, until when. An agent's turn keeps its mandate with
+/// its state, sealed, so that it can go on after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mandate {
     subject: UserId,
     agent: ClientId,

@@ -11,7 +11,10 @@ mod next;
 mod params;
 mod reader;
 
+use std::time::Duration;
+
 use axum::response::Response;
+use behalf_agent::Agent;
 use behalf_authz::Authz;
 use behalf_gate::Gate;
 use behalf_identity::Identity;
@@ -72,6 +75,10 @@ pub struct HttpContext {
     pub ledger: Ledger,
     /// The decision point.
     pub gate: Gate,
+    /// The built-in agent.
+    pub agent: Agent,
+    /// How long a chat's stream stays open while its turn waits (`--chat-hold`).
+    pub chat_hold: Duration,
     /// Documents, and the search over them.
     pub retrieval: Retrieval,
 }

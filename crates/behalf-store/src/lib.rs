@@ -5,6 +5,7 @@
 //! that sees everything acknowledged before it began. SQL lives in this crate only, one folder per
 //! domain; row structs live here, and the domain crates turn them into their own types.
 
+pub mod agent;
 pub mod documents;
 mod error;
 pub mod fga;

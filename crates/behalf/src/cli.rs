@@ -105,6 +105,19 @@ pub struct ServeArgs {
     /// [default: oidc and preshared].
     #[arg(long, env = "BEHALF_FGA_AUTH", value_name = "MODE", value_delimiter = ',')]
     pub fga_auth: Vec<String>,
+    /// Address of the model's API, one that speaks chat completions, e.g.
+    /// `https://api.openai.com/v1`. Without it the chat answers that there is no model.
+    #[arg(long, env = "BEHALF_MODEL_URL", value_name = "URL")]
+    pub model_url: Option<String>,
+    /// Its key: `@FILE`, or the key itself.
+    #[arg(long, env = "BEHALF_MODEL_KEY", value_name = "KEY|@FILE", hide_env_values = true)]
+    pub model_key: Option<String>,
+    /// The model's name there.
+    #[arg(long, env = "BEHALF_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+    /// How many seconds a chat's stream stays open while its turn waits for a person [default: 10].
+    #[arg(long, env = "BEHALF_CHAT_HOLD", value_name = "SECS")]
+    pub chat_hold: Option<u64>,
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use behalf_agent::ModelEndpoint;
 use behalf_core::Secret;
 use behalf_http::FgaAuth;
 use behalf_identity::Issuer;
@@ -25,9 +27,13 @@ struct FileConfig {
     root_key: Option<String>,
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
+    model_url: Option<String>,
+    model_key: Option<String>,
+    model: Option<String>,
+    chat_hold: Option<u64>,
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 14] = [
     "http",
     "tls",
     "tls-cert",
@@ -38,6 +44,10 @@ const KEYS: [&str; 10] = [
     "root-key",
     "apply",
     "fga-auth",
+    "model-url",
+    "model-key",
+    "model",
+    "chat-hold",
 ];
 
 /// What `serve` runs with.
@@ -61,6 +71,10 @@ pub struct Config {
     pub apply: Vec<PathBuf>,
     /// See [`ServeArgs::fga_auth`].
     pub fga_auth: Vec<String>,
+    /// The model, if one is named.
+    pub model: Option<ModelEndpoint>,
+    /// See [`ServeArgs::chat_hold`].
+    pub chat_hold: Duration,
 }
 
 /// The TLS listener.
@@ -107,6 +121,15 @@ impl Config {
             root_key: args.root_key.or(file.root_key),
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
+            model: model(
+                args.model_url.or(file.model_url),
+                args.model_key.or(file.model_key),
+                args.model.or(file.model),
+            )?,
+            chat_hold: args
+                .chat_hold
+                .or(file.chat_hold)
+                .map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
         })
     }
 
@@ -187,6 +210,24 @@ fn secret(text: String) -> anyhow::Result<Secret<String>> {
     let Some(path) = text.strip_prefix('@') else { return Ok(Secret::new(text)) };
     let held = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
     Ok(Secret::new(held.lines().next().unwrap_or_default().trim().to_owned()))
+}
+
+/// The model that was named: its address and its name together, or neither.
+fn model(
+    url: Option<String>,
+    key: Option<String>,
+    name: Option<String>,
+) -> anyhow::Result<Option<ModelEndpoint>> {
+    match (url, name) {
+        (None, None) => Ok(None),
+        (Some(url), Some(name)) => Ok(Some(ModelEndpoint {
+            url: url.parse().context("--model-url")?,
+            key: key.map(secret).transpose()?,
+            name,
+            is_scripted: false,
+        })),
+        _ => bail!("a model has an address and a name: give both --model-url and --model"),
+    }
 }
 
 /// True if only this machine reaches the address.

@@ -3,18 +3,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, map_response};
+use behalf_agent::{Agent, AgentParts, ModelEndpoint};
 use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
 use behalf_gate::{DocumentReaders, Gate, GateParts, flows};
 use behalf_http::{FgaAuth, HttpContext, RouteRule};
-use behalf_identity::{Identity, IdentityParts, Issuer};
+use behalf_identity::{Identity, IdentityParts, Issuer, OwnApi};
 use behalf_ledger::{Ledger, LedgerParts};
 use behalf_retrieval::{Retrieval, RetrievalParts};
 use behalf_store::{SqliteOptions, Storage};
@@ -26,6 +28,8 @@ use crate::server;
 
 /// The largest body that any route reads, in bytes, unless the route says otherwise.
 const BODY_LIMIT: usize = 256 * 1024;
+/// How long a chat's stream stays open while its turn waits, unless the operator says otherwise.
+pub const CHAT_HOLD: Duration = Duration::from_secs(10);
 
 /// What differs between a real server and a test's.
 #[derive(Debug)]
@@ -47,12 +51,23 @@ pub struct ServerOptions {
     pub fga_auth: FgaAuth,
     /// The PostgreSQL database that holds the data; `None`: the embedded store in the folder.
     pub database: Option<Secret<String>>,
+    /// The model that the agent asks.
+    pub model: Option<ModelEndpoint>,
+    /// How long a chat's stream stays open while its turn waits.
+    pub chat_hold: Duration,
 }
 
 impl ServerOptions {
     /// The defaults for `issuer`.
     pub fn new(issuer: Issuer) -> Self {
-        Self { issuer, trusts_proxy: false, fga_auth: FgaAuth::default(), database: None }
+        Self {
+            issuer,
+            trusts_proxy: false,
+            fga_auth: FgaAuth::default(),
+            database: None,
+            model: None,
+            chat_hold: CHAT_HOLD,
+        }
     }
 }
 
@@ -73,6 +88,8 @@ pub struct Server {
     pub ledger: Ledger,
     /// Its decision point.
     pub gate: Gate,
+    /// Its agent; [`Agent::start`] takes up what an earlier process left.
+    pub agent: Agent,
     /// Its documents.
     pub retrieval: Retrieval,
     /// Every route.
@@ -135,12 +152,12 @@ impl Server {
             rng: ports.rng.clone(),
             tenant: TenantId::default_tenant(),
             keyring: identity.keyring(),
-            egress,
+            egress: egress.clone(),
             redirect_uri: identity.issuer().join("login/callback"),
         });
         let ledger = Ledger::open(LedgerParts {
             storage: storage.clone(),
-            clock: ports.clock,
+            clock: ports.clock.clone(),
             rng: ports.rng.clone(),
             tenant: TenantId::default_tenant(),
             keyring: identity.keyring(),
@@ -149,10 +166,25 @@ impl Server {
         flows::make_built_ins(&identity, &authz).await?;
         let gate = Gate::new(GateParts {
             storage: storage.clone(),
-            rng: ports.rng,
+            rng: ports.rng.clone(),
             identity: identity.clone(),
             authz: authz.clone(),
             vault: vault.clone(),
+        });
+        let agent = Agent::new(AgentParts {
+            storage: storage.clone(),
+            clock: ports.clock,
+            rng: ports.rng,
+            tenant: TenantId::default_tenant(),
+            keyring: identity.keyring(),
+            gate: gate.clone(),
+            vault: vault.clone(),
+            traces: traces.clone(),
+            retrieval: retrieval.clone(),
+            egress,
+            audience: OwnApi::Behalf.audience(identity.issuer()),
+            github: "github".parse()?,
+            model: options.model,
         });
         let context = HttpContext {
             identity: identity.clone(),
@@ -166,9 +198,23 @@ impl Server {
             ledger: ledger.clone(),
             gate: gate.clone(),
             retrieval: retrieval.clone(),
+            agent: agent.clone(),
+            chat_hold: options.chat_hold,
         };
         let (router, rules) = routes(context);
-        Ok(Self { storage, identity, authz, retrieval, traces, vault, ledger, gate, router, rules })
+        Ok(Self {
+            storage,
+            identity,
+            authz,
+            retrieval,
+            traces,
+            vault,
+            ledger,
+            gate,
+            agent,
+            router,
+            rules,
+        })
     }
 }
 
@@ -179,6 +225,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = routes.merge(behalf_api::traces::routes(&context));
     let routes = routes.merge(behalf_api::me::routes(&context));
     let routes = routes.merge(behalf_api::behalf::routes(&context));
+    let routes = routes.merge(behalf_api::agent::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let (router, rules) = routes.into_parts();
     let router = router

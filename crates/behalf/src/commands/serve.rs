@@ -51,10 +51,13 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         trusts_proxy: config.trusts_proxy,
         fga_auth: config.fga_auth()?,
         database: config.database.clone(),
+        model: config.model.clone(),
+        chat_hold: config.chat_hold,
     };
     let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
     let password_file = first_administrator(&server.identity, dir.path()).await?;
     apply_files(&server, &config).await?;
+    server.agent.start();
 
     let mut listeners = vec![Listener::bind(&config.http, None).await?];
     if let (Some(tls), Some(certificate)) = (&config.tls, certificate) {
@@ -86,6 +89,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if failure.is_none() {
         control.await?;
     }
+    server.agent.stop().await;
     server.vault.close().await;
     // The last requests' events become leaves before the database is closed.
     if let Err(error) = server.ledger.flush().await {
