@@ -288,16 +288,22 @@ async fn admit_bearer(
     let token = identity
         .verify_access_token(token, &audience)
         .map_err(|error| Denial::Unauthenticated(Some(error)))?;
+    // A blocked or deleted person's tokens, and those of a deleted client, end before they expire.
+    let gone = Denial::Unauthenticated(Some(TokenError::Invalid));
+    let client = identity.find_client(token.client_id.as_str()).await.map_err(Denial::Store)?;
+    if client.is_none() {
+        return Err(gone.into());
+    }
     let user = match token.user_id() {
         None => None,
         Some(user_id) => {
             let user = identity.find_user(&user_id).await.map_err(Denial::Store)?;
-            // A blocked or deleted person's tokens end with her, before they expire.
-            let user = user.filter(|user| !user.blocked);
-            Some(user.ok_or(Denial::Unauthenticated(Some(TokenError::Invalid)))?)
+            Some(user.filter(|user| !user.blocked).ok_or(gone)?)
         }
     };
-    if !token.scopes.contains(scope) {
+    // A role taken away takes its scopes out of the tokens that carry them.
+    let holds = user.as_ref().is_none_or(|user| api.person_still_holds(scope, user));
+    if !token.scopes.contains(scope) || !holds {
         return Err(Denial::Scope(scope).into());
     }
     Ok(Some(Caller::Token(token, user)))

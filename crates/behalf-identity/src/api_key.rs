@@ -101,25 +101,26 @@ impl Identity {
             Ok(token) => token,
             Err(error) => return Ok(Err(error)),
         };
+        // What is gone ends its tokens before they expire: the client, the person, her role, the
+        // client's grant.
+        let Some(client) = self.find_client(token.client_id.as_str()).await? else {
+            return Ok(Err(TokenError::Invalid));
+        };
         let mut stores = None;
         let sub = token.user_id().map(String::from);
-        if let Some(user_id) = token.user_id() {
-            let user = self.find_user(&user_id).await?;
-            if user.is_none_or(|user| user.blocked) {
-                return Ok(Err(TokenError::Invalid));
-            }
+        let scopes = if let Some(user_id) = token.user_id() {
+            let user = self.find_user(&user_id).await?.filter(|user| !user.blocked);
+            let Some(user) = user else { return Ok(Err(TokenError::Invalid)) };
+            token.scopes.filtered(|scope| OwnApi::Fga.person_still_holds(scope, &user))
         } else {
-            let client = self.find_client(token.client_id.as_str()).await?;
-            let grant = match &client {
-                Some(client) => self.find_client_grant(client, &audience).await?,
-                None => None,
+            let Some(grant) = self.find_client_grant(&client, &audience).await? else {
+                return Ok(Err(TokenError::Invalid));
             };
-            // A client or a grant that is gone ends its tokens before they expire.
-            let Some(grant) = grant else { return Ok(Err(TokenError::Invalid)) };
             stores = (!grant.fga_stores.is_empty()).then_some(grant.fga_stores);
-        }
+            token.scopes.filtered(|scope| grant.scope.iter().any(|granted| granted == scope))
+        };
         let actor = Actor::Client { client_id: token.client_id.to_string(), sub };
-        let scopes = token.scopes.iter().map(str::to_owned).collect();
+        let scopes = scopes.iter().map(str::to_owned).collect();
         Ok(Ok((token, FgaCaller { actor, scopes, stores })))
     }
 

@@ -6,7 +6,7 @@ use behalf_store::StoreError;
 use behalf_store::identity::access;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::client::{AppType, Client};
 use crate::scope::Scopes;
 use crate::user::User;
 use crate::{Identity, Issuer};
@@ -84,6 +84,17 @@ impl OwnApi {
                     Holder::Anybody => true,
                     Holder::Role(roles) => roles.iter().any(|role| user.roles.contains(role)),
                     Holder::Approver => false,
+                }
+        })
+    }
+
+    /// True if the person's present roles still carry a scope that a token of hers was issued with.
+    pub fn person_still_holds(self, scope: &str, user: &User) -> bool {
+        self.scopes().iter().all(|(name, holder)| {
+            *name != scope
+                || match holder {
+                    Holder::Anybody | Holder::Approver => true,
+                    Holder::Role(roles) => roles.iter().any(|role| user.roles.contains(role)),
                 }
         })
     }
@@ -276,6 +287,12 @@ impl Api {
                     Self::Own(api) => api.scopes().iter().any(|(name, holder)| {
                         *name == scope && holder.admits(client, user, issuance)
                     }),
+                    // Its tokens open `/stores` as ours do, so the same people may hold them.
+                    Self::Registered { settings, .. }
+                        if settings.fga && OwnApi::Fga.has_scope(scope) =>
+                    {
+                        self.has_scope(scope) && OwnApi::Fga.person_may_hold(scope, user)
+                    }
                     Self::Registered { .. } => self.has_scope(scope),
                 }
         })
@@ -288,7 +305,11 @@ impl Holder {
             Self::Anybody => true,
             Self::Role(roles) => roles.iter().any(|role| user.roles.contains(role)),
             // DESIGN §3: an agent never approves itself.
-            Self::Approver => client.settings.approver && issuance == Issuance::Interactive,
+            Self::Approver => {
+                client.settings.approver
+                    && client.settings.app_type != AppType::Agent
+                    && issuance == Issuance::Interactive
+            }
         }
     }
 }
