@@ -9,6 +9,7 @@ use std::time::Duration;
 use behalf_core::Secret;
 use behalf_crypto::opaque;
 use behalf_store::StoreError;
+use behalf_store::identity::access;
 use behalf_store::identity::grants::{self, FamilyRow, RefreshTokenRow};
 
 use super::{Delegation, FamilyDetails, IDLE_LIFETIME, REFRESH_PREFIX, TokenAnswer};
@@ -18,6 +19,7 @@ use crate::client::{Client, GrantType};
 use crate::error::GrantError;
 use crate::scope::Scopes;
 use crate::token::IdTokenSession;
+use crate::user::User;
 
 /// How long a used token gives its successor again.
 const REPLAY_WINDOW: Duration = Duration::from_secs(30);
@@ -64,11 +66,17 @@ impl Identity {
         let api = self.load_api(audience).await?;
         let asked = match &refresh.scope {
             Some(text) => Some(Scopes::parse(text).ok_or_else(|| {
-                GrantError::InvalidScope("`scope` has a character that is not allowed".into())
+                GrantError::InvalidScope(
+                    "`scope` has too many tokens, or a character that is not allowed".into(),
+                )
             })?),
             None => None,
         };
         let scopes = narrowed(asked, &details, &api, audience, client)?;
+        let scopes = match audience == details.audience || client.settings.is_first_party {
+            true => scopes,
+            false => self.agreed(scopes, client, &user, audience).await?,
+        };
         let scopes = api.permitted(&scopes, client, &user, Issuance::Refresh);
 
         let mut unit = self.unit();
@@ -129,6 +137,27 @@ impl Identity {
             Err(error) => return Err(revoked(error)),
         }
         Ok(answer)
+    }
+
+    /// Those of `scopes` that she agreed to give another party's application for the audience;
+    /// OpenID Connect's own came with the family.
+    async fn agreed(
+        &self,
+        scopes: Scopes,
+        client: &Client,
+        user: &User,
+        audience: &str,
+    ) -> Result<Scopes, StoreError> {
+        let agreed = access::find_consent(
+            self.storage(),
+            self.tenant(),
+            &user.user_id,
+            &client.client_id,
+            audience,
+        )
+        .await?;
+        let agreed = agreed.and_then(|text| Scopes::parse(&text)).unwrap_or_default();
+        Ok(scopes.filtered(|scope| Scopes::is_openid(scope) || agreed.contains(scope)))
     }
 
     /// The successor of a used token, within the window; after it, the family is revoked.
