@@ -6,6 +6,7 @@ use behalf_store::identity::grants;
 
 use super::{Delegation, FamilyDetails, TokenAnswer, wants_refresh};
 use crate::Identity;
+use crate::audience::Issuance;
 use crate::authorize::CodeDetails;
 use crate::client::{Client, GrantType};
 use crate::error::GrantError;
@@ -52,6 +53,8 @@ impl Identity {
         check_exchange(&exchange, &details)?;
         let user = self.load_active_user(&details.user_id).await?;
         let api = self.load_api(&details.audience).await?;
+        // What she, her roles and the client may have now, not when the code was issued.
+        let scopes = api.permitted(&details.scope, client, &user, Issuance::Interactive);
 
         let mut unit = self.unit();
         unit.add(grants::use_code(self.tenant(), &hash, self.now()));
@@ -59,7 +62,7 @@ impl Identity {
             client,
             user: &user,
             api: &api,
-            scopes: details.scope.clone(),
+            scopes: scopes.clone(),
             session: IdTokenSession {
                 sid: Some(&details.sid),
                 nonce: details.nonce.as_deref(),
@@ -70,10 +73,10 @@ impl Identity {
             approved: None,
         };
         let mut answer = self.issue(&mut unit, &delegation).await?;
-        if wants_refresh(client, &details.scope) {
+        if wants_refresh(client, &scopes) {
             let family = FamilyDetails {
                 sid: Some(details.sid.clone()),
-                scope: details.scope.clone(),
+                scope: scopes,
                 audience: details.audience.clone(),
                 auth_time: details.auth_time,
             };
@@ -98,8 +101,10 @@ impl Identity {
 /// The redirect address and the verifier must be those of the request. A verifier without a
 /// challenge is refused like a challenge without a verifier (CVE-2023-48228, CVE-2024-23647).
 fn check_exchange(exchange: &CodeExchange, details: &CodeDetails) -> Result<(), GrantError> {
-    // OAuth 2.1 drops the parameter; when it is sent, it must be right.
-    if exchange.redirect_uri.as_ref().is_some_and(|uri| *uri != details.redirect_uri) {
+    // OAuth 2.1 drops the parameter where PKCE does its work; when it is sent, it must be right.
+    let is_needed = details.code_challenge.is_none();
+    let is_right = exchange.redirect_uri.as_ref().map(|uri| *uri == details.redirect_uri);
+    if !is_right.unwrap_or(!is_needed) {
         let text = "`redirect_uri` differs from the authorization request's";
         return Err(GrantError::InvalidGrant(text.into()));
     }
