@@ -22,6 +22,9 @@ pub enum GrantError {
     /// No client may use this grant here.
     #[error("{0}")]
     UnsupportedGrantType(String),
+    /// That kind of token cannot be revoked (RFC 7009 §2.2.1).
+    #[error("{0}")]
+    UnsupportedTokenType(String),
     /// A scope may not be had.
     #[error("{0}")]
     InvalidScope(String),
@@ -52,9 +55,16 @@ pub enum GrantError {
     /// Rich authorization details are malformed (RFC 9396 §5).
     #[error("{0}")]
     InvalidAuthorizationDetails(String),
-    /// Too many failed attempts.
-    #[error("{0}")]
-    TooManyAttempts(String),
+    /// Too many failed attempts in a row.
+    #[error(
+        "Your account has been blocked after too many failed sign-ins in a row. Try again in {} \
+         minutes.",
+        retry_after_secs.div_ceil(60)
+    )]
+    TooManyAttempts {
+        /// When the next may be tried.
+        retry_after_secs: u32,
+    },
     /// Too much is going on; try again in `retry_after_secs`.
     #[error("the server is busy; try again in {retry_after_secs} s")]
     Busy {
@@ -78,6 +88,7 @@ impl GrantError {
             Self::InvalidGrant(_) => "invalid_grant",
             Self::UnauthorizedClient(_) => "unauthorized_client",
             Self::UnsupportedGrantType(_) => "unsupported_grant_type",
+            Self::UnsupportedTokenType(_) => "unsupported_token_type",
             Self::InvalidScope(_) => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
             Self::AccessDenied(_) | Self::ApprovalDenied(_) => "access_denied",
@@ -86,7 +97,7 @@ impl GrantError {
             Self::ExpiredToken(_) => "expired_token",
             Self::UnknownUser(_) => "unknown_user_id",
             Self::InvalidAuthorizationDetails(_) => "invalid_authorization_details",
-            Self::TooManyAttempts(_) => "too_many_attempts",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::Busy { .. } | Self::Store(StoreError::Unavailable { .. }) => {
                 "temporarily_unavailable"
             }

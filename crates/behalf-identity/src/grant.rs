@@ -231,7 +231,17 @@ impl Identity {
     /// # Errors
     /// When the store fails: then nothing is revoked and the caller must be told
     /// (CVE-2020-15223).
-    pub async fn revoke(&self, client: &Client, token: &str) -> Result<(), StoreError> {
+    ///
+    /// An access token of ours is `UnsupportedTokenType`: it lives on until it expires, and to say
+    /// otherwise would be a lie.
+    pub async fn revoke(&self, client: &Client, token: &str) -> Result<(), GrantError> {
+        if self.is_own_access_token(token) {
+            return Err(GrantError::UnsupportedTokenType(
+                "access tokens are not revoked one by one; they expire, and end with the account \
+                 or the application"
+                    .into(),
+            ));
+        }
         let Some((_, _, family)) = self.find_refresh_token(token).await? else { return Ok(()) };
         if family.client_id != client.client_id || family.revoked_at.is_some() {
             return Ok(());
@@ -246,7 +256,8 @@ impl Identity {
             &Event::new(self.tenant(), EventKind::TokenRevoked, actor)
                 .with("grant_id", family.family_id.as_str()),
         );
-        self.storage().commit(unit).await.map(|_committed| ())
+        self.storage().commit(unit).await?;
+        Ok(())
     }
 }
 

@@ -197,6 +197,11 @@ impl Identity {
         access_token(&verified.claims).ok_or(TokenError::Invalid)
     }
 
+    /// True for an access token that we signed, expired or not, whatever API it is for.
+    pub(crate) fn is_own_access_token(&self, token: &str) -> bool {
+        jose::verify(token, &self.keys().verifying, TypRule::Exactly("at+jwt")).is_ok()
+    }
+
     /// The client and session that an ID token of ours names, however old it is: a hint for
     /// signing out (OpenID Connect RP-Initiated Logout §2).
     pub(crate) fn read_id_token_hint(&self, token: &str) -> Option<(String, Option<String>)> {

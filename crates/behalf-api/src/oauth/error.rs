@@ -37,7 +37,7 @@ impl OAuthError {
             GrantError::UnauthorizedClient(_) | GrantError::AccessDenied(_) => {
                 StatusCode::FORBIDDEN
             }
-            GrantError::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            GrantError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             GrantError::Busy { .. } | GrantError::Store(StoreError::Unavailable { .. }) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -45,7 +45,8 @@ impl OAuthError {
             _ => StatusCode::BAD_REQUEST,
         };
         let retry_after_secs = match refusal {
-            GrantError::Busy { retry_after_secs } => Some(*retry_after_secs),
+            GrantError::Busy { retry_after_secs }
+            | GrantError::TooManyAttempts { retry_after_secs } => Some(*retry_after_secs),
             // SDKs read whole seconds from this header and nothing from the body.
             GrantError::SlowDown { retry_after_secs } => Some(*retry_after_secs),
             GrantError::Store(StoreError::Unavailable { .. }) => Some(5),
@@ -113,6 +114,9 @@ pub(super) fn denied(denial: &Denial) -> Response {
     let mut response = answer(denial.status(), &body);
     if let Some(challenge) = denial.challenge() {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if denial.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }

@@ -109,8 +109,12 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
 
 /// `Authorization: Basic`, whose halves are form-encoded (RFC 6749 §2.3.1).
 fn basic(parts: &Parts) -> Result<Option<ClientCredentials>, OAuthError> {
-    let Some(line) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let mut lines = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
     let malformed = || OAuthError::invalid_request("the `Authorization` header is malformed");
+    if lines.next().is_some() {
+        return Err(OAuthError::invalid_request("the `Authorization` header is repeated"));
+    }
     let line = line.to_str().map_err(|_| malformed())?;
     let (scheme, encoded) = line.split_once(' ').ok_or_else(malformed)?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -27,5 +27,5 @@ async fn revoke(identity: &Identity, request: &mut ClientRequest) -> Result<(), 
         .params
         .take("token")
         .ok_or_else(|| GrantError::InvalidRequest("`token` is missing".into()))?;
-    Ok(identity.revoke(&client, &token).await?)
+    identity.revoke(&client, &token).await
 }

@@ -56,7 +56,9 @@ impl Identity {
         let api = self.load_api(&audience).await?;
         let asked = Scopes::parse(grant.scope.as_deref().unwrap_or("openid profile email"))
             .ok_or_else(|| {
-                GrantError::InvalidScope("`scope` has a character that is not allowed".into())
+                GrantError::InvalidScope(
+                    "`scope` has too many tokens, or a character that is not allowed".into(),
+                )
             })?;
         let scopes = api.permitted(&asked, client, &user, Issuance::Interactive);
         let grant_id = self.new_id();
@@ -93,11 +95,9 @@ fn refusal(error: CredentialsError) -> GrantError {
     match error {
         CredentialsError::Wrong => GrantError::InvalidGrant("Wrong email or password.".into()),
         CredentialsError::Blocked => GrantError::InvalidGrant("the account is blocked".into()),
-        CredentialsError::TooMany { retry_after } => GrantError::TooManyAttempts(format!(
-            "Your account has been blocked after too many failed sign-ins in a row. \
-             Try again in {} minutes.",
-            retry_after.as_secs().div_ceil(60)
-        )),
+        CredentialsError::TooMany { retry_after } => GrantError::TooManyAttempts {
+            retry_after_secs: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1),
+        },
         CredentialsError::Busy => GrantError::Busy { retry_after_secs: 1 },
         CredentialsError::Store(error) => error.into(),
     }
