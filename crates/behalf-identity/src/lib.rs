@@ -15,6 +15,7 @@ mod issuer;
 mod keys;
 mod logout;
 mod password;
+mod purge;
 mod role;
 mod scope;
 mod session;

@@ -1,10 +1,11 @@
 //! Passwords: hashed off the async workers, a bounded number at once, and failures counted.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, Rng, Secret};
-use behalf_crypto::password;
+use behalf_crypto::password::{self, PasswordError};
 use behalf_store::StoreError;
 use behalf_store::identity::users;
 use thiserror::Error;
@@ -16,7 +17,7 @@ use crate::user::{Profile, User};
 /// Failed sign-ins in a row that an account has from one address before it is blocked there.
 const FAILURES_ALLOWED: i64 = 10;
 /// How long the block lasts after the last failure.
-const BLOCK: Duration = Duration::from_mins(15);
+pub(crate) const BLOCK: Duration = Duration::from_mins(15);
 /// How long a hash may wait for its turn, measured in hashes per permit.
 const QUEUE_PER_PERMIT: usize = 32;
 /// The fewest characters of a password that a person chooses.
@@ -94,7 +95,11 @@ impl HashingPool {
         phc: Option<String>,
     ) -> Result<bool, HashingError> {
         self.run(move || match phc {
-            Some(phc) => password::verify(&password, &phc).map_err(|_broken| HashingError::Failed),
+            Some(phc) => match password::verify(&password, &phc) {
+                // Nobody's password, and as quick for an account that does not exist.
+                Err(PasswordError::TooLong) => Ok(false),
+                answer => answer.map_err(|_broken| HashingError::Failed),
+            },
             None => {
                 password::verify_nobody(&password);
                 Ok(false)
@@ -184,9 +189,14 @@ impl Identity {
         attempt: Attempt<'_>,
         password: &Secret<String>,
     ) -> Result<User, CredentialsError> {
-        let account: String = attempt.name.trim().to_lowercase().chars().take(255).collect();
-        self.count_attempt(&account, attempt).await?;
-        let user = self.find_user_by_sign_in_name(&account).await?;
+        let name: String = attempt.name.trim().to_lowercase().chars().take(255).collect();
+        let user = self.find_user_by_sign_in_name(&name).await?;
+        // By person where there is one: her address and her user name are one account.
+        let account = user
+            .as_ref()
+            .map_or_else(|| format!("name:{name}"), |user| format!("user:{}", user.user_id));
+        let network = network_of(attempt.address);
+        self.count_attempt(&account, &network).await?;
         let phc = user.as_ref().and_then(|user| user.password_hash.clone());
         let is_right = self.0.hashing.verify(password.clone(), phc).await?;
         let refused = |user: Option<&User>, reason| {
@@ -208,7 +218,7 @@ impl Identity {
                 Err(CredentialsError::Blocked)
             }
             Some(user) if is_right => {
-                unit.add(users::clear_failures(self.tenant(), &account, attempt.address));
+                unit.add(users::clear_failures(self.tenant(), &account, &network));
                 Ok(user)
             }
             // What was typed is not recorded: people type passwords into the wrong field.
@@ -221,13 +231,9 @@ impl Identity {
         outcome
     }
 
-    async fn count_attempt(
-        &self,
-        account: &str,
-        attempt: Attempt<'_>,
-    ) -> Result<(), CredentialsError> {
+    async fn count_attempt(&self, account: &str, network: &str) -> Result<(), CredentialsError> {
         let (tenant, now) = (self.tenant(), self.now());
-        let known = users::find_failures(self.storage(), tenant, account, attempt.address).await?;
+        let known = users::find_failures(self.storage(), tenant, account, network).await?;
         if let Some(row) = known
             && row.failures >= FAILURES_ALLOWED
             && now < row.last_at.plus(BLOCK)
@@ -238,15 +244,27 @@ impl Identity {
         }
         let mut unit = self.unit();
         let since = now.minus(BLOCK);
-        unit.add(users::count_failure(tenant, account, attempt.address, since, now));
+        unit.add(users::count_failure(tenant, account, network, since, now));
         let failures: i64 = self.storage().commit(unit).await?.value("failures")?;
         if failures == FAILURES_ALLOWED {
             // Recorded when the last allowed attempt is spent; a right password still opens it.
-            tracing::info!(address = attempt.address, "last sign-in attempt before a block");
+            tracing::info!(address = network, "last sign-in attempt before a block");
         }
         if failures > FAILURES_ALLOWED {
             return Err(CredentialsError::TooMany { retry_after: BLOCK });
         }
         Ok(())
+    }
+}
+
+/// What counts as one address: with IPv6 the network of 64 bits, because a host there has as many
+/// addresses as it likes.
+fn network_of(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        Err(_) => address.to_owned(),
     }
 }

@@ -269,6 +269,9 @@ impl Identity {
         let user_id = state.must_change.clone().ok_or(SignInError::Over)?;
         let user = self.find_user(&user_id).await?.filter(|user| user.must_change_password);
         let mut user = user.ok_or(SignInError::Over)?;
+        if user.blocked {
+            return Err(SignInError::Blocked);
+        }
         if password.expose() != repeated.expose() {
             return Err(PasswordPolicyError::Differ.into());
         }

@@ -221,6 +221,11 @@ pub fn count_failure(
     .returning("failures")
 }
 
+/// Forgets every count of failures of which the last lies before `before`.
+pub fn purge_failures(before: Timestamp) -> Statement {
+    Statement::new("DELETE FROM sign_in_failures WHERE last_at <= $1").bind(before)
+}
+
 /// Forgets the failures of `account` from `address`.
 pub fn clear_failures(tenant: &TenantId, account: &str, address: &str) -> Statement {
     Statement::new(

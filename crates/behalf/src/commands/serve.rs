@@ -77,6 +77,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let control = control::serve(dir.path(), Arc::clone(&server), stopped.clone());
     tokio::pin!(control);
     tasks.spawn(sweep(server.gate.clone(), stopped.clone()));
+    tasks.spawn(purge(server.identity.clone(), stopped.clone()));
     tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
     let failure = tokio::select! {
         stopped = wait_for_stop() => stopped.err(),
@@ -158,6 +159,19 @@ async fn sweep(gate: Gate, mut stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = gate.sweep().await {
             tracing::warn!(%error, "expired approvals could not be recorded");
+        }
+    }
+}
+
+/// Forgets what ran out, every few minutes.
+async fn purge(identity: Identity, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = identity.purge().await {
+            tracing::warn!(%error, "what ran out could not be forgotten");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_mins(5)) => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
         }
     }
 }
