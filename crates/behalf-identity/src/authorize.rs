@@ -372,12 +372,19 @@ fn check_params(
         return Err(refuse("unauthorized_client", text));
     }
     check_pkce(&params, client)?;
-    if params.nonce.as_ref().is_some_and(|nonce| nonce.len() > MAX_OPAQUE) {
-        return Err(refuse("invalid_request", "`nonce` is longer than 4,096 bytes"));
+    for (name, value) in [("nonce", &params.nonce), ("login_hint", &params.login_hint)] {
+        if value.as_ref().is_some_and(|value| value.len() > MAX_OPAQUE) {
+            return Err(refuse("invalid_request", format!("`{name}` is longer than 4,096 bytes")));
+        }
     }
     let scope = params.scope.as_deref().unwrap_or("openid profile email");
     let scope = Scopes::parse(scope)
-        .ok_or_else(|| refuse("invalid_scope", "`scope` has a character that is not allowed"))?
+        .ok_or_else(|| {
+            refuse(
+                "invalid_scope",
+                "`scope` has too many tokens, or a character that is not allowed",
+            )
+        })?
         .filtered(|scope| Scopes::is_openid(scope) || api.has_scope(scope));
     let prompt = check_prompt(params.prompt.as_deref())?;
     let max_age = match params.max_age.as_deref().map(str::parse::<u32>) {

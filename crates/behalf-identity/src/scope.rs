@@ -12,9 +12,12 @@ pub struct Scopes(Vec<String>);
 /// The scopes that OpenID Connect defines; they belong to no API.
 const OPENID: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
+/// More scopes than any API has; the sets are searched one by one.
+const MAX_TOKENS: usize = 1_000;
+
 impl Scopes {
     /// The tokens of `text`, which spaces separate; `None` if one has a character that RFC 6749
-    /// does not allow.
+    /// does not allow, or if there are more than any request needs.
     pub fn parse(text: &str) -> Option<Self> {
         let is_allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
         let mut scopes = Self::default();
@@ -23,6 +26,9 @@ impl Scopes {
                 return None;
             }
             scopes.insert(token);
+            if scopes.0.len() > MAX_TOKENS {
+                return None;
+            }
         }
         Some(scopes)
     }
@@ -111,5 +117,8 @@ mod tests {
         assert!(Scopes::parse("quo\"te").is_none());
         assert!(Scopes::parse("line\nbreak").is_none());
         assert!(Scopes::parse("").unwrap().is_empty());
+        let many = |count: usize| (0..count).map(|n| format!("s{n} ")).collect::<String>();
+        assert!(Scopes::parse(&many(1_000)).is_some());
+        assert!(Scopes::parse(&many(1_001)).is_none());
     }
 }
