@@ -169,9 +169,10 @@ fn is_page(path: &str) -> bool {
         "/account",
         "/console",
     ];
-    PAGES.iter().any(|page| {
-        path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    path == "/"
+        || PAGES.iter().any(|page| {
+            path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
 }
 
 /// One line per request. Never the query, headers or body: they hold codes and tokens.
