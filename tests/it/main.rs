@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod attacks;
 mod authorize;
 mod chat;
 mod codes;
