@@ -25,6 +25,9 @@ pub enum AuthzError {
     /// The question is invalid, or cannot be answered.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// No page gave this continuation token.
+    #[error("Invalid continuation token")]
+    BadContinuationToken,
     /// A field's value is not allowed.
     #[error("{0}")]
     Invalid(String),

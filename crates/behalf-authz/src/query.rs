@@ -131,10 +131,7 @@ impl Authz {
     ) -> Result<Page<TupleKey>, AuthzError> {
         let after: Option<(String, String, String)> = match after {
             "" => None,
-            token => Some(
-                decode_token(token)
-                    .ok_or_else(|| AuthzError::Invalid("Invalid continuation token".to_owned()))?,
-            ),
+            token => Some(decode_token(token).ok_or(AuthzError::BadContinuationToken)?),
         };
         let view = self.open(store_id).await?.view();
         let key =

@@ -65,6 +65,9 @@ impl From<AuthzError> for FgaError {
             AuthzError::Model(error) => of_engine(error.code(), error.to_string()),
             AuthzError::Write(error) => of_engine(error.code(), error.to_string()),
             AuthzError::Request(error) => of_engine(error.code(), error.to_string()),
+            AuthzError::BadContinuationToken => {
+                Self::input("invalid_continuation_token", error.to_string())
+            }
             AuthzError::Invalid(message) => Self::validation(message),
             AuthzError::Store(StoreError::Unavailable { reason }) => {
                 internal(StatusCode::SERVICE_UNAVAILABLE, &reason)
@@ -78,7 +81,13 @@ impl From<AuthzError> for FgaError {
 impl IntoResponse for FgaError {
     fn into_response(self) -> Response {
         let body = json!({"code": self.code, "message": self.message}).to_string();
-        (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let headers =
+            [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+        let mut response = (self.status, headers, body).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

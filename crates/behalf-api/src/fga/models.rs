@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::actor;
-use super::body::{FgaBody, json as answer};
+use super::body::{FgaBody, Strict, json as answer};
 use super::error::FgaError;
 use super::stores::page;
 
@@ -17,7 +17,7 @@ pub(super) async fn write(
     State(context): State<HttpContext>,
     caller: Extension<Caller>,
     Path(store_id): Path<String>,
-    FgaBody(body): FgaBody<Value>,
+    FgaBody(Strict(body)): FgaBody<Strict>,
 ) -> Result<Response, FgaError> {
     let model = AuthorizationModel::from_json(&body.to_string())
         .map_err(|error| FgaError::input("invalid_authorization_model", error.to_string()))?;

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::actor;
-use super::body::{FgaBody, json as answer};
+use super::body::{FgaBody, json as answer, or_default};
 use super::error::FgaError;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct CreateStore {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     name: String,
 }
 

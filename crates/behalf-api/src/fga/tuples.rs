@@ -3,34 +3,37 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use behalf_authz::engine::{DeleteKey, OnConflict, TupleKey, WriteRequest};
+use behalf_authz::engine::{OnConflict, WriteRequest};
 use behalf_http::{Caller, HttpContext};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::actor;
-use super::body::{FgaBody, json as answer};
+use super::body::{FgaBody, Key, Tuple, delete_keys, json as answer, or_default, tuple_keys};
 use super::error::FgaError;
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Write {
     writes: Option<Writes>,
     deletes: Option<Deletes>,
+    #[serde(alias = "authorizationModelId")]
     authorization_model_id: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Writes {
-    #[serde(default)]
-    tuple_keys: Vec<TupleKey>,
+    #[serde(default, alias = "tupleKeys", deserialize_with = "or_default")]
+    tuple_keys: Vec<Tuple>,
+    #[serde(alias = "onDuplicate")]
     on_duplicate: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Deletes {
-    #[serde(default)]
-    tuple_keys: Vec<DeleteKey>,
+    #[serde(default, alias = "tupleKeys", deserialize_with = "or_default")]
+    tuple_keys: Vec<Key>,
+    #[serde(alias = "onMissing")]
     on_missing: Option<String>,
 }
 
@@ -42,8 +45,8 @@ pub(super) async fn write(
 ) -> Result<Response, FgaError> {
     let (writes, deletes) = (body.writes.unwrap_or_default(), body.deletes.unwrap_or_default());
     let request = WriteRequest {
-        writes: writes.tuple_keys,
-        deletes: deletes.tuple_keys,
+        writes: tuple_keys(writes.tuple_keys)?,
+        deletes: delete_keys(deletes.tuple_keys)?,
         on_duplicate: on_conflict(writes.on_duplicate.as_deref(), "on_duplicate")?,
         on_missing: on_conflict(deletes.on_missing.as_deref(), "on_missing")?,
     };
@@ -64,20 +67,12 @@ fn on_conflict(value: Option<&str>, field: &str) -> Result<OnConflict, FgaError>
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Read {
-    tuple_key: Option<ReadKey>,
-    page_size: Option<u32>,
-    #[serde(default)]
+    #[serde(alias = "tupleKey")]
+    tuple_key: Option<Key>,
+    #[serde(alias = "pageSize")]
+    page_size: Option<i64>,
+    #[serde(default, alias = "continuationToken", deserialize_with = "or_default")]
     continuation_token: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct ReadKey {
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    relation: String,
-    #[serde(default)]
-    object: String,
 }
 
 /// The seven shapes of OpenFGA's Read: with a key, the object's type is needed; `type:` alone needs
@@ -87,12 +82,12 @@ pub(super) async fn read(
     Path(store_id): Path<String>,
     FgaBody(body): FgaBody<Read>,
 ) -> Result<Response, FgaError> {
-    let size = body.page_size.unwrap_or(50);
+    let size = usize::try_from(body.page_size.unwrap_or(50)).unwrap_or_default();
     if !(1..=100).contains(&size) {
         let text = "invalid ReadRequest.PageSize: value must be inside range [1, 100]";
         return Err(FgaError::input("page_size_invalid", text));
     }
-    let key = body.tuple_key.unwrap_or_default();
+    let key = body.tuple_key.unwrap_or_default().checked()?;
     let has_key = !(key.user.is_empty() && key.relation.is_empty() && key.object.is_empty());
     if has_key {
         let (object_type, id) = key.object.split_once(':').unwrap_or((key.object.as_str(), ""));
@@ -109,8 +104,7 @@ pub(super) async fn read(
     }
     let filter =
         behalf_authz::TupleFilter { user: key.user, relation: key.relation, object: key.object };
-    let page =
-        context.authz.read(&store_id, &filter, size as usize, &body.continuation_token).await?;
+    let page = context.authz.read(&store_id, &filter, size, &body.continuation_token).await?;
     let tuples: Vec<Value> = page
         .items
         .iter()
