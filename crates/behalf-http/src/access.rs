@@ -2,6 +2,8 @@
 //!
 //! Roles come from the store on every request, so that a right taken away is gone at once.
 
+use std::net::IpAddr;
+
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
@@ -15,6 +17,7 @@ use behalf_identity::{
 use behalf_store::StoreError;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{Method, StatusCode};
 
 use crate::HttpContext;
@@ -112,7 +115,8 @@ impl Denial {
             Self::Role => "none of your roles allows this".to_owned(),
             Self::FgaStore => "these credentials do not reach this store".to_owned(),
             Self::ForeignOrigin => {
-                "a request with a browser's session needs this site's `Origin`".to_owned()
+                "the request comes from a page of another site, or does not say from which (`Origin`)"
+                    .to_owned()
             }
             Self::Store(_) => "try again later; nothing was done".to_owned(),
         }
@@ -341,6 +345,12 @@ async fn admit_fga(
 ) -> Result<Option<Caller>, Refusal> {
     let HttpContext { identity, fga_auth, .. } = &guard.context;
     let token = bearer_token(parts);
+    // Whoever is on this machine may ask, but no web page that a browser on it shows.
+    let is_page =
+        || is_foreign(&parts.headers, identity.issuer().origin()) || !is_local(guard, parts);
+    if fga_auth.none && is_page() {
+        return Err(Denial::ForeignOrigin.into());
+    }
     let caller = match token {
         _ if fga_auth.none => {
             FgaCaller { actor: Actor::Anonymous, scopes: vec![scope.to_owned()], stores: None }
@@ -369,6 +379,23 @@ async fn admit_fga(
         return Err(Denial::FgaStore.into());
     }
     Ok(Some(Caller::Fga(caller)))
+}
+
+/// True if the host asked for is this machine or the issuer's: not a name that the owner of a web
+/// page lets point here, so that a browser takes us for a part of his site.
+fn is_local(guard: &Guard, parts: &Parts) -> bool {
+    let host = match parts.headers.get(header::HOST) {
+        Some(value) => value.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+        None => match parts.uri.authority() {
+            Some(authority) => Some(authority.clone()),
+            None => return true,
+        },
+    };
+    let Some(host) = host else { return false };
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_localhost = name == "localhost" || name.ends_with(".localhost");
+    is_loopback || is_localhost || host.as_str() == guard.context.identity.issuer().authority()
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter.
