@@ -61,7 +61,17 @@ pub struct TupleEntry {
     pub relation: String,
     pub object: String,
     #[serde(default)]
-    pub condition: Option<TupleCondition>,
+    pub condition: Option<ConditionEntry>,
+}
+
+/// The condition of a tuple in the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is the condition's of its name")]
+pub struct ConditionEntry {
+    pub name: String,
+    #[serde(default)]
+    pub context: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a set-up does to the stores; those that exist are held until it is committed or dropped.
@@ -100,6 +110,12 @@ impl Authz {
             entries.push(&documents);
         }
         let mut has_documents = false;
+        for (entry, next) in entries.iter().zip(entries.iter().skip(1)) {
+            if entry.name == next.name && (entry.id.is_none() || entry.id == next.id) {
+                let text = format!("FGA store `{}` stands twice in the file", entry.name);
+                return Err(AuthzError::Invalid(text));
+            }
+        }
         for entry in entries {
             if entry.name == DOCUMENTS && std::mem::replace(&mut has_documents, true) {
                 let text = "two stores are named `documents`; retrieval could not choose";
@@ -178,7 +194,10 @@ impl Authz {
             user: tuple.user.clone(),
             relation: tuple.relation.clone(),
             object: tuple.object.clone(),
-            condition: tuple.condition.clone(),
+            condition: tuple
+                .condition
+                .clone()
+                .map(|ConditionEntry { name, context }| TupleCondition { name, context }),
         });
         let tuples: Vec<TupleKey> = tuples.collect();
         if tuples.is_empty() {

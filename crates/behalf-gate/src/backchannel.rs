@@ -94,8 +94,8 @@ impl Gate {
             self.identity().now(),
         );
         if pending.await? >= PENDING_MAX {
-            let text = "too many requests of this client wait for this person";
-            return Err(GrantError::TooManyAttempts(text.into()));
+            let text = "too many requests of this client wait for this person".to_owned();
+            return Err(GrantError::TooManyAttempts { text, retry_after_secs: 60 });
         }
         let digest = action_digest(&digest_input(&question, &user, &client.client_id))
             .map_err(|error| GrantError::InvalidAuthorizationDetails(error.to_string()))?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Identity;
 use crate::audience::OwnApi;
 use crate::authorize::to_json;
-use crate::setup::{SetupError, SetupOutcome};
+use crate::setup::{SetupError, SetupOutcome, once};
 use crate::token::{AccessToken, TokenError};
 
 /// The kind of the keys that open `/stores`.
@@ -137,8 +137,13 @@ impl Identity {
     ) -> Result<SetupOutcome, SetupError> {
         const SCOPES: [&str; 4] = ["read:fga", "check:fga", "write:fga", "admin:fga"];
         let mut outcome = SetupOutcome::default();
-        for entry in entries {
+        once("FGA key", entries.iter().map(|entry| entry.name.clone()))?;
+        for (index, entry) in entries.iter().enumerate() {
             let name = entry.name.as_str();
+            if entries.iter().take(index).any(|e| e.key.expose() == entry.key.expose()) {
+                let text = format!("FGA key `{name}`: another entry has the same key");
+                return Err(SetupError::Invalid(text));
+            }
             if let Some(scope) = entry.scopes.iter().find(|s| !SCOPES.contains(&s.as_str())) {
                 let text = format!("FGA key `{name}`: `{scope}` is none of {}", SCOPES.join(", "));
                 return Err(SetupError::Invalid(text));

@@ -4,7 +4,10 @@ use behalf_core::RoleId;
 use behalf_crypto::jose::Algorithm;
 use behalf_store::StoreError;
 use behalf_store::identity::access;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 use crate::client::{AppType, Client};
 use crate::scope::Scopes;
@@ -161,15 +164,30 @@ impl<'de> Deserialize<'de> for ScopeSettings {
     /// Reads `"create:gist"` as well as `{value, description}`.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a scope, or a map with `value` and `description`")]
-        enum Shape {
-            Token(String),
-            Full { value: String, description: Option<String> },
+        #[serde(deny_unknown_fields)]
+        struct Full {
+            value: String,
+            #[serde(default)]
+            description: Option<String>,
         }
-        Ok(match Shape::deserialize(deserializer)? {
-            Shape::Token(value) => Self { value, description: None },
-            Shape::Full { value, description } => Self { value, description },
-        })
+        struct Shape;
+        impl<'de> Visitor<'de> for Shape {
+            type Value = ScopeSettings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a scope, or a map with `value` and `description`")
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<ScopeSettings, E> {
+                Ok(ScopeSettings { value: value.to_owned(), description: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ScopeSettings, A::Error> {
+                let full = Full::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ScopeSettings { value: full.value, description: full.description })
+            }
+        }
+        deserializer.deserialize_any(Shape)
     }
 }
 

@@ -145,6 +145,10 @@ impl ClientSettings {
 }
 
 fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
+    // The parser would drop or encode them, and what is compared is the text.
+    if !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("has a character that must be percent-encoded");
+    }
     let url = url::Url::parse(uri).map_err(|_| "is not an absolute address")?;
     if url.fragment().is_some() {
         return Err("has a fragment, which RFC 6749 §3.1.2 forbids");

@@ -55,14 +55,12 @@ pub enum GrantError {
     /// Rich authorization details are malformed (RFC 9396 §5).
     #[error("{0}")]
     InvalidAuthorizationDetails(String),
-    /// Too many failed attempts in a row.
-    #[error(
-        "Your account has been blocked after too many failed sign-ins in a row. Try again in {} \
-         minutes.",
-        retry_after_secs.div_ceil(60)
-    )]
+    /// Too many failed attempts, or too many requests that wait.
+    #[error("{text}")]
     TooManyAttempts {
-        /// When the next may be tried.
+        /// What there is too much of.
+        text: String,
+        /// When to come back.
         retry_after_secs: u32,
     },
     /// Too much is going on; try again in `retry_after_secs`.

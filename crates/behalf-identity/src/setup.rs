@@ -3,6 +3,8 @@
 //! Names are the Auth0 Management API's. What the file omits stays as it is; passwords and secrets
 //! are written when their object is created, or when a reset is asked for.
 
+use std::collections::BTreeSet;
+
 use behalf_core::{Actor, ClientId, Event, EventKind, RoleId, Secret, UserId};
 use behalf_crypto::opaque;
 use behalf_store::identity::users::UserParams;
@@ -166,7 +168,13 @@ impl Identity {
             resets_secrets,
             outcome: SetupOutcome::default(),
         };
+        once("user", section.users.iter().map(|entry| entry.user_id.to_string()))?;
+        once("client", section.clients.iter().map(|entry| entry.client_id.to_string()))?;
+        once("API", section.resource_servers.iter().map(|entry| entry.identifier.clone()))?;
+        let grants = section.client_grants.iter();
+        once("client grant", grants.map(|g| format!("{} → {}", g.client_id, g.audience)))?;
         for entry in &section.users {
+            plan.sign_in_names(entry, section).await?;
             plan.user(entry).await?;
         }
         for entry in &section.resource_servers {
@@ -246,6 +254,40 @@ impl Plan<'_> {
     fn changed(&mut self, is_new: bool, what: &str, id: &str) {
         let verb = if is_new { "create" } else { "change" };
         self.outcome.changes.push(format!("{verb} {what} {id}"));
+    }
+
+    /// Refuses an address or a user name that is another person's, in the file or in the store.
+    async fn sign_in_names(
+        &self,
+        entry: &UserEntry,
+        section: &IdentitySection,
+    ) -> Result<(), SetupError> {
+        let taken = |name: &str, by: &UserId| {
+            let text = format!("user `{}`: `{name}` is the sign-in name of `{by}`", entry.user_id);
+            Err(SetupError::Invalid(text))
+        };
+        let names = |entry: &UserEntry| {
+            let lower = |name: &Option<String>| name.as_deref().map(str::to_lowercase);
+            [lower(&entry.email), lower(&entry.username)]
+        };
+        for (name, key) in [&entry.email, &entry.username].into_iter().zip(names(entry)) {
+            let (Some(name), Some(key)) = (name, key) else { continue };
+            let before = section.users.iter().take_while(|other| other.user_id != entry.user_id);
+            for other in before {
+                if names(other).contains(&Some(key.clone())) {
+                    return taken(name, &other.user_id);
+                }
+            }
+            let known = self.identity.find_user_by_sign_in_name(&key).await?;
+            // Another person of the file may be about to give the name up.
+            let other = known.map(|user| user.user_id).filter(|other| *other != entry.user_id);
+            if let Some(other) = other
+                && section.users.iter().all(|entry| entry.user_id != other)
+            {
+                return taken(name, &other);
+            }
+        }
+        Ok(())
     }
 
     async fn user(&mut self, entry: &UserEntry) -> Result<(), SetupError> {
@@ -432,6 +474,17 @@ impl Plan<'_> {
         }
         Ok(())
     }
+}
+
+/// Refuses an entry that stands twice: which of the two was meant cannot be known.
+pub(crate) fn once(what: &str, ids: impl Iterator<Item = String>) -> Result<(), SetupError> {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        if let Some(id) = seen.replace(id) {
+            return Err(SetupError::Invalid(format!("{what} `{id}` stands twice in the file")));
+        }
+    }
+    Ok(())
 }
 
 fn check_resource_server(id: &str, settings: &ResourceServerSettings) -> Result<(), SetupError> {

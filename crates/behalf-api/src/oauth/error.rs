@@ -46,7 +46,7 @@ impl OAuthError {
         };
         let retry_after_secs = match refusal {
             GrantError::Busy { retry_after_secs }
-            | GrantError::TooManyAttempts { retry_after_secs } => Some(*retry_after_secs),
+            | GrantError::TooManyAttempts { retry_after_secs, .. } => Some(*retry_after_secs),
             // SDKs read whole seconds from this header and nothing from the body.
             GrantError::SlowDown { retry_after_secs } => Some(*retry_after_secs),
             GrantError::Store(StoreError::Unavailable { .. }) => Some(5),

@@ -96,6 +96,11 @@ fn refusal(error: CredentialsError) -> GrantError {
         CredentialsError::Wrong => GrantError::InvalidGrant("Wrong email or password.".into()),
         CredentialsError::Blocked => GrantError::InvalidGrant("the account is blocked".into()),
         CredentialsError::TooMany { retry_after } => GrantError::TooManyAttempts {
+            text: format!(
+                "Your account has been blocked after too many failed sign-ins in a row. Try \
+                 again in {} minutes.",
+                retry_after.as_secs().div_ceil(60)
+            ),
             retry_after_secs: u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1),
         },
         CredentialsError::Busy => GrantError::Busy { retry_after_secs: 1 },
