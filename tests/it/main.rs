@@ -7,6 +7,8 @@
 )]
 
 mod attacks;
+mod attacks_fga;
+mod attacks_setup;
 mod authorize;
 mod chat;
 mod codes;
