@@ -1,7 +1,5 @@
 //! What an attacker, or a careless client, tries against `/stores`.
 
-use std::fmt::Write as _;
-
 use axum::body::Body;
 use behalf_http::FgaAuth;
 use behalf_tests::{Answer, TestServer};
@@ -328,7 +326,7 @@ async fn deep_and_huge_input_is_refused_and_the_server_lives() {
     }
     let mut dsl =
         "model\n  schema 1.1\ntype user\ntype doc\n  relations\n    define r: ".to_owned();
-    let _ = write!(dsl, "{}[user]{}", "(".repeat(100_000), ")".repeat(100_000));
+    dsl += &format!("{}[user]{}", "(".repeat(100_000), ")".repeat(100_000));
     let setup = json!({"fga": {"stores": [{"name": "deep", "model": dsl}]}});
     assert!(server.apply(&setup.to_string()).await.is_err());
     let huge = Request::builder()

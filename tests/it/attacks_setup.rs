@@ -6,7 +6,7 @@ use behalf_tests::TestServer;
 async fn refused(setup: &str, words: &[&str]) {
     let server = TestServer::start("").await;
     let before = server.events().await.len();
-    let error = server.apply(setup).await.expect_err(setup);
+    let Err(error) = server.apply(setup).await else { panic!("accepted: {setup}") };
     for word in words {
         assert!(error.contains(word), "`{word}` is not in: {error}");
     }

@@ -23,7 +23,7 @@ use behalf_store::{Storage, UnitOfWork};
 pub use behalf_fga as engine;
 pub use error::AuthzError;
 pub use query::{Answer, At, Query, TupleFilter};
-pub use setup::{DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
+pub use setup::{ConditionEntry, DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
 pub use store::{FgaStoreInfo, SubjectName};
 pub use write::PlannedWrite;
 
