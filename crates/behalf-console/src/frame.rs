@@ -10,13 +10,17 @@ enum Seen {
     ByAll,
     /// Whose role may read this.
     By(Resource),
+    /// Whose role may not.
+    NotBy(Resource),
 }
 
 /// The rail, from the top: label, address, icon, who sees it. On a phone the first four stand in
 /// the bar, the rest in its menu.
 const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Overview", "/console", "home", Seen::By(Resource::Dashboards)),
+    ("Overview", "/account/overview", "home", Seen::NotBy(Resource::Dashboards)),
     ("Chat", "/console/chat", "chat", Seen::ByAll),
+    ("Traces", "/console/traces", "trace", Seen::ByAll),
     ("Account", "/account", "person", Seen::ByAll),
 ];
 
@@ -47,7 +51,7 @@ pub(crate) fn may_read(user: &User, resource: Resource) -> bool {
 
 /// Where her overview is.
 pub(crate) fn overview_of(user: &User) -> &'static str {
-    if may_read(user, Resource::Dashboards) { "/console" } else { "/account" }
+    if may_read(user, Resource::Dashboards) { "/console" } else { "/account/overview" }
 }
 
 impl Frame {
@@ -61,6 +65,7 @@ impl Frame {
         let may_see = |seen: Seen| match seen {
             Seen::ByAll => true,
             Seen::By(resource) => may_read(&session.user, resource),
+            Seen::NotBy(resource) => !may_read(&session.user, resource),
         };
         Self {
             entries: entries(path, may_see),
@@ -72,7 +77,7 @@ impl Frame {
     /// A frame for samples of the page at `path`, as an administrator sees it.
     pub(crate) fn sample(path: &str) -> Self {
         Self {
-            entries: entries(path, |_| true),
+            entries: entries(path, |seen| !matches!(seen, Seen::NotBy(_))),
             user_name: "Ann Example".to_owned(),
             form_token: "token".to_owned(),
         }
@@ -102,7 +107,7 @@ mod tests {
     use super::*;
 
     fn current(path: &str) -> Option<&'static str> {
-        let all = entries(path, |_| true);
+        let all = entries(path, |seen| !matches!(seen, Seen::NotBy(_)));
         all.into_iter().find(|entry| entry.is_current).map(|entry| entry.href)
     }
 

@@ -3,6 +3,8 @@
 //! Every page works without script; pages in passing (sign-in, consent, sign-out) carry none.
 
 mod assets;
+mod chart;
+mod figures;
 mod frame;
 mod pages;
 mod theme;
@@ -21,7 +23,7 @@ pub use theme::with_theme;
 
 /// Every page's route.
 pub fn routes(context: &HttpContext) -> Routes {
-    use pages::{account, chat, overview, sign_in};
+    use pages::{account, chat, overview, sign_in, traces};
     let (get, post) = (Method::GET, Method::POST);
     Routes::new(context.clone(), denied)
         .route(get.clone(), "/", Rule::Person, home)
@@ -40,6 +42,9 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(get.clone(), "/console/chat", Rule::Person, chat::chat::get)
         .route(post.clone(), "/console/chat", Rule::Person, chat::chat::post)
         .route(post.clone(), "/console/chat/cancel", Rule::Person, chat::chat::cancel)
+        .route(get.clone(), "/account/overview", Rule::Person, overview::overview::get)
+        .route(get.clone(), "/console/traces", Rule::Person, traces::list::get)
+        .route(get.clone(), "/console/traces/{trace_id}", Rule::Person, traces::show::get)
         .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod chat;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
+pub(crate) mod traces;
 
 use askama::Template as _;
 
@@ -20,6 +21,8 @@ pub fn samples() -> Vec<(String, String)> {
         ("logout", sign_in::logout::samples().iter().map(|page| page.render()).collect()),
         ("account", account::home::samples().iter().map(|page| page.render()).collect()),
         ("chat", chat::chat::samples().iter().map(|page| page.render()).collect()),
+        ("traces", traces::list::samples().iter().map(|page| page.render()).collect()),
+        ("trace", traces::show::samples().iter().map(|page| page.render()).collect()),
         ("overview", overview::overview::samples().iter().map(|page| page.render()).collect()),
     ];
     let named = pages.into_iter().flat_map(|(name, pages)| {

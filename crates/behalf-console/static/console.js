@@ -52,6 +52,9 @@ async function swap(region, url, options, keepsAddress) {
     }
     if (!keepsAddress) window.history.pushState({ region }, '', fetched.url);
     document.title = fetched.page.title;
+    const { hash } = new URL(url, window.location.href);
+    // Beside each other both are in sight; below each other the new one comes into it.
+    if (hash) document.querySelector(hash)?.scrollIntoView({ block: 'nearest' });
   } catch {
     window.location.assign(url);
   } finally {

@@ -126,7 +126,31 @@ pub struct SpanSummary {
     pub cost: Cost,
     /// The gate's outcome, or empty.
     pub outcome: String,
-    place: (i64, i64),
+    /// Where its attributes are: the batch, and the place in it.
+    pub place: (i64, i64),
+}
+
+impl SpanSummary {
+    /// A span of which nothing but its place in the tree is known: for samples and tests.
+    pub fn named(span_id: &str, parent_span_id: &str) -> Self {
+        Self {
+            span_id: span_id.to_owned(),
+            parent_span_id: parent_span_id.to_owned(),
+            name: span_id.to_owned(),
+            kind: SpanKind::Other,
+            status: SpanStatus::Unset,
+            waits: false,
+            started_at: Timestamp::from_micros(0),
+            ended_at: Timestamp::from_micros(0),
+            tool: String::new(),
+            model: String::new(),
+            input_tokens: 0,
+            output_tokens: 0,
+            cost: Cost::default(),
+            outcome: String::new(),
+            place: (0, 0),
+        }
+    }
 }
 
 /// A trace with its spans, oldest first.
@@ -141,7 +165,7 @@ pub struct Trace {
 }
 
 /// What a span says, as far as its reader may know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpanDetail {
     /// The attributes as they came, without secrets.
     pub attributes: Map<String, Value>,

@@ -1,4 +1,5 @@
-//! The first page at work.
+//! The first page.
 
+mod charts;
 #[expect(clippy::module_inception, reason = "the area has one page of its own name")]
 pub(crate) mod overview;
