@@ -40,6 +40,7 @@ pub(crate) struct Legend {
     pub(crate) label: &'static str,
     pub(crate) class: &'static str,
     pub(crate) sum: String,
+    pub(crate) is_nothing: bool,
 }
 
 /// A line across, with its value.
@@ -89,10 +90,14 @@ impl BarChart {
     pub(crate) fn new(about: About, series: &[Series], days: &[(String, Vec<i64>)]) -> Self {
         let sums = days.iter().map(|(_, values)| values.iter().sum::<i64>());
         let top = nice_top(sums.max().unwrap_or(0));
-        let legend = series.iter().enumerate().map(|(index, series)| Legend {
-            label: series.label,
-            class: series.class,
-            sum: (about.write)(days.iter().filter_map(|(_, v)| v.get(index)).sum()),
+        let legend = series.iter().enumerate().map(|(index, series)| {
+            let sum = days.iter().filter_map(|(_, values)| values.get(index)).sum();
+            Legend {
+                label: series.label,
+                class: series.class,
+                sum: (about.write)(sum),
+                is_nothing: sum == 0,
+            }
         });
         let grid = [0, 1, 2].map(|step| {
             let value = top * step / 2;

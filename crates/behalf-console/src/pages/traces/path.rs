@@ -107,7 +107,7 @@ fn connection(spans: &[Known<'_>]) -> Step {
         None if is_outcome(spans, "connect_account") && !is_outcome(spans, "allowed") => {
             step("Connection", "wait", format!("{name} has to be connected"))
         }
-        None => step("Connection", "ok", format!("{name}, with the person's own token")),
+        None => step("Connection", "ok", format!("{name}, with the person’s own token")),
     }
 }
 
@@ -129,7 +129,7 @@ fn approval(spans: &[Known<'_>]) -> Step {
         _ if is_outcome(spans, "allowed") => step("Approval", "ok", format!("Approved{after}")),
         _ => step("Approval", "wait", "Asked for, not decided"),
     };
-    step.link = Some(("Approval".to_owned(), format!("/account/approvals/{id}")));
+    step.link = Some(("See the approval".to_owned(), format!("/account/approvals/{id}")));
     step
 }
 
@@ -150,7 +150,7 @@ fn record(spans: &[Known<'_>]) -> Step {
         return step("Record", "", "No record is named");
     };
     let mut step = step("Record", "ok", "In the tamper-evident log");
-    step.link = Some(("Receipt".to_owned(), format!("/api/v1/records/{id}/receipt")));
+    step.link = Some(("Open the receipt".to_owned(), format!("/api/v1/records/{id}/receipt")));
     step
 }
 
