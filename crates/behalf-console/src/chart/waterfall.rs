@@ -51,13 +51,20 @@ impl Bar {
         kind_words(&self.span)
     }
 
-    /// What stands beside its name: how the gate decided, or that it failed.
-    pub(crate) fn mark(&self) -> Option<(&'static str, &'static str)> {
-        match (self.span.outcome.as_str(), self.span.status) {
-            (_, SpanStatus::Error) => Some(("danger", "failed")),
-            ("", _) => None,
-            (outcome, _) => Some(outcome_words(outcome)),
-        }
+    /// What stands beside its name: how the gate decided, or that it failed; its state, icon, words.
+    pub(crate) fn mark(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        let (state, words) = match (self.span.outcome.as_str(), self.span.status) {
+            (_, SpanStatus::Error) => ("danger", "failed"),
+            ("", _) => return None,
+            (outcome, _) => outcome_words(outcome),
+        };
+        let icon = match state {
+            "ok" => "check",
+            "wait" => "wait",
+            "danger" => "close",
+            _ => "other",
+        };
+        Some((state, icon, words))
     }
 }
 
