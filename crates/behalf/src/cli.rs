@@ -16,6 +16,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a server with a sample tenant, a scripted model and a scripted provider.
+    Demo(Box<DemoArgs>),
     /// Run the server.
     Serve(Box<ServeArgs>),
     /// Set up users, clients and APIs from a file, and print what changed.
@@ -66,6 +68,38 @@ pub struct MigrateArgs {
     pub database: DatabaseArgs,
 }
 
+/// `behalf demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// The demo's data folder.
+    #[arg(long, env = "BEHALF_DEMO_DATA", default_value = "./behalf-demo", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Address of the listener, on loopback.
+    #[arg(long, env = "BEHALF_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub http: String,
+    /// The model, instead of the scripted one.
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Which model the chat's agent asks.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Address of the model's API, one that speaks chat completions, e.g.
+    /// `https://api.openai.com/v1`.
+    #[arg(long, env = "BEHALF_MODEL_URL", value_name = "URL")]
+    pub model_url: Option<String>,
+    /// Its key: `@FILE`, or the key itself.
+    #[arg(long, env = "BEHALF_MODEL_KEY", value_name = "KEY|@FILE", hide_env_values = true)]
+    pub model_key: Option<String>,
+    /// The model's name there.
+    #[arg(long, env = "BEHALF_MODEL", value_name = "NAME")]
+    pub model: Option<String>,
+    /// How many seconds a chat's stream stays open while its turn waits for a person [default: 10].
+    #[arg(long, env = "BEHALF_CHAT_HOLD", value_name = "SECS")]
+    pub chat_hold: Option<u64>,
+}
+
 /// `behalf serve`. What is not given here may stand in the configuration file.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -105,19 +139,9 @@ pub struct ServeArgs {
     /// [default: oidc and preshared].
     #[arg(long, env = "BEHALF_FGA_AUTH", value_name = "MODE", value_delimiter = ',')]
     pub fga_auth: Vec<String>,
-    /// Address of the model's API, one that speaks chat completions, e.g.
-    /// `https://api.openai.com/v1`. Without it the chat answers that there is no model.
-    #[arg(long, env = "BEHALF_MODEL_URL", value_name = "URL")]
-    pub model_url: Option<String>,
-    /// Its key: `@FILE`, or the key itself.
-    #[arg(long, env = "BEHALF_MODEL_KEY", value_name = "KEY|@FILE", hide_env_values = true)]
-    pub model_key: Option<String>,
-    /// The model's name there.
-    #[arg(long, env = "BEHALF_MODEL", value_name = "NAME")]
-    pub model: Option<String>,
-    /// How many seconds a chat's stream stays open while its turn waits for a person [default: 10].
-    #[arg(long, env = "BEHALF_CHAT_HOLD", value_name = "SECS")]
-    pub chat_hold: Option<u64>,
+    /// The model; without one the chat answers that there is none.
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,

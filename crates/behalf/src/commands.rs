@@ -1,6 +1,7 @@
 //! The commands, and what they print.
 
 mod apply;
+mod demo;
 mod migrate;
 mod serve;
 
@@ -33,8 +34,12 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => {
-            start_logging();
+            start_logging("info");
             Box::pin(serve::serve(*args)).await
+        }
+        Command::Demo(args) => {
+            start_logging("warn");
+            Box::pin(demo::demo(*args)).await
         }
         Command::Apply(args) => apply::apply(args).await,
         Command::Migrate(command) => migrate::migrate(command).await,
@@ -43,10 +48,10 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 }
 
 /// Logs to standard error; `BEHALF_LOG` chooses levels, e.g. `info,behalf_http=debug`.
-fn start_logging() {
+fn start_logging(default_levels: &str) {
     #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
-    let levels = std::env::var("BEHALF_LOG").unwrap_or_else(|_unset| "info".to_owned());
-    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_bad| EnvFilter::new("info"));
+    let levels = std::env::var("BEHALF_LOG").unwrap_or_else(|_unset| default_levels.to_owned());
+    let filter = EnvFilter::try_new(levels).unwrap_or_else(|_bad| EnvFilter::new(default_levels));
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -11,7 +11,7 @@ use behalf_http::FgaAuth;
 use behalf_identity::Issuer;
 use serde::Deserialize;
 
-use crate::cli::{DataArgs, DatabaseArgs, ServeArgs};
+use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs};
 
 /// What the configuration file may say; the names are the flags'.
 #[derive(Debug, Default, Deserialize)]
@@ -122,14 +122,36 @@ impl Config {
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
             model: model(
-                args.model_url.or(file.model_url),
-                args.model_key.or(file.model_key),
-                args.model.or(file.model),
+                args.model.model_url.or(file.model_url),
+                args.model.model_key.or(file.model_key),
+                args.model.model.or(file.model),
             )?,
             chat_hold: args
+                .model
                 .chat_hold
                 .or(file.chat_hold)
                 .map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
+        })
+    }
+
+    /// What the demo runs with: the embedded store, one plain listener, no file.
+    ///
+    /// # Errors
+    /// When half a model is named.
+    pub fn for_demo(args: DemoArgs) -> anyhow::Result<Self> {
+        let ModelArgs { model_url, model_key, model: name, chat_hold } = args.model;
+        Ok(Self {
+            data: args.data,
+            http: args.http,
+            tls: None,
+            issuer: None,
+            trusts_proxy: false,
+            database: None,
+            root_key: None,
+            apply: Vec::new(),
+            fga_auth: Vec::new(),
+            model: model(model_url, model_key, name)?,
+            chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
         })
     }
 

@@ -22,15 +22,41 @@ use crate::data_dir::{DataDir, write_private};
 use crate::dev_ca::{DevCa, ServerCertificate};
 use crate::sequencer;
 use crate::server::Listener;
-use crate::setup_file;
+use crate::setup_file::{self, Source};
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 
 /// The first administrator's `sub`.
 const ADMINISTRATOR: &str = "auth0|administrator";
 
+/// What is known once the data is open and set up.
+pub(super) struct Opened {
+    /// The file with the administrator's one-time password, if there is one.
+    pub(super) password_file: Option<PathBuf>,
+    /// What to print once the listeners are open.
+    pub(super) greeting: String,
+}
+
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(args)?;
+    let data = config.data.clone();
+    let sources = config.apply.iter().map(|path| apply::read(path));
+    let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
+    let prepare = async |server: &Server| {
+        let password_file = first_administrator(&server.identity, &data).await?;
+        apply_sources(server, &sources).await?;
+        let (version, issuer) = (env!("CARGO_PKG_VERSION"), server.identity.issuer());
+        let greeting = format!("Behalf {version} serves {issuer}");
+        Ok(Opened { password_file, greeting })
+    };
+    Box::pin(run(config, prepare)).await
+}
+
+/// Runs a server until it is told to stop. `prepare` sets it up before its listeners open.
+pub(super) async fn run(
+    config: Config,
+    prepare: impl AsyncFnOnce(&Server) -> anyhow::Result<Opened>,
+) -> anyhow::Result<()> {
     let dir = DataDir::lock(&config.data)?.with_context(|| {
         format!("another process serves {}; stop it or use another --data", config.data.display())
     })?;
@@ -55,8 +81,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         chat_hold: config.chat_hold,
     };
     let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
-    let password_file = first_administrator(&server.identity, dir.path()).await?;
-    apply_files(&server, &config).await?;
+    let opened = prepare(&server).await?;
     server.agent.start();
 
     let mut listeners = vec![Listener::bind(&config.http, None).await?];
@@ -66,7 +91,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     for listener in &listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
     }
-    println!("Behalf {} serves {}", env!("CARGO_PKG_VERSION"), server.identity.issuer());
+    println!("{}", opened.greeting);
 
     let (stop, stopped) = watch::channel(false);
     let tasks = tokio_util::task::TaskTracker::new();
@@ -78,7 +103,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tokio::pin!(control);
     tasks.spawn(sweep(server.gate.clone(), stopped.clone()));
     tasks.spawn(purge(server.identity.clone(), stopped.clone()));
-    tasks.spawn(forget_password(server.identity.clone(), password_file, stopped));
+    tasks.spawn(forget_password(server.identity.clone(), opened.password_file, stopped));
     let failure = tokio::select! {
         stopped = wait_for_stop() => stopped.err(),
         ended = &mut control => Some(ended.err().unwrap_or_else(|| anyhow::anyhow!("the control socket ended"))),
@@ -110,13 +135,11 @@ async fn wait_for_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn apply_files(server: &Server, config: &Config) -> anyhow::Result<()> {
-    let paths = config.apply.iter().map(PathBuf::as_path);
-    let sources = paths.map(apply::read).collect::<anyhow::Result<Vec<_>>>()?;
+async fn apply_sources(server: &Server, sources: &[Source]) -> anyhow::Result<()> {
     let options =
         ApplyOptions { actor: apply::local_actor()?, is_dry_run: false, resets_secrets: false };
-    let outcome = setup_file::apply(server, &sources, &options).await?;
-    if config.apply.is_empty() { Ok(()) } else { apply::report(&outcome, false, None) }
+    let outcome = setup_file::apply(server, sources, &options).await?;
+    if sources.is_empty() { Ok(()) } else { apply::report(&outcome, false, None) }
 }
 
 /// On first start makes the administrator; her one-time password goes to the terminal, or else

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use behalf_agent::ModelEndpoint;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
@@ -94,6 +95,15 @@ impl ScriptedModel {
     /// The API's address, as `--model-url` takes it.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// The endpoint that the agent is given.
+    ///
+    /// # Errors
+    /// Never for a model that runs.
+    pub fn endpoint(&self) -> anyhow::Result<ModelEndpoint> {
+        let name = "scripted".to_owned();
+        Ok(ModelEndpoint { url: self.url().parse()?, key: None, name, is_scripted: true })
     }
 
     /// Replaces the script.
