@@ -4,6 +4,7 @@ mod authorize;
 mod backchannel;
 mod discovery;
 mod error;
+mod exchange;
 mod request;
 mod revoke;
 mod token;

@@ -4,6 +4,7 @@
 mod approved;
 mod client_credentials;
 mod code;
+mod federated;
 mod password;
 mod refresh;
 
@@ -26,6 +27,7 @@ use crate::user::User;
 pub use approved::ApprovedGrant;
 pub use client_credentials::ClientGrantSettings;
 pub use code::CodeExchange;
+pub use federated::{ExchangeSubject, SubjectToken};
 pub use password::PasswordGrant;
 pub use refresh::Refresh;
 

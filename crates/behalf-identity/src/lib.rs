@@ -39,7 +39,8 @@ pub use client::{
 };
 pub use error::GrantError;
 pub use grant::{
-    ApprovedGrant, ClientGrantSettings, CodeExchange, PasswordGrant, Refresh, TokenAnswer,
+    ApprovedGrant, ClientGrantSettings, CodeExchange, ExchangeSubject, PasswordGrant, Refresh,
+    SubjectToken, TokenAnswer,
 };
 pub use issuer::{InvalidIssuer, Issuer};
 pub use keys::OpenError;

@@ -28,7 +28,7 @@ pub struct Browser {
 
 impl Browser {
     /// The hash of the cookie, under which things are bound to this browser.
-    pub(crate) fn hash(&self) -> Option<[u8; 32]> {
+    pub fn hash(&self) -> Option<[u8; 32]> {
         let cookie = self.cookie.as_ref()?.expose();
         opaque::looks_minted(cookie, COOKIE_PREFIX).then(|| opaque::digest(cookie))
     }

@@ -6,7 +6,7 @@ use behalf_identity::GrantError;
 use behalf_store::StoreError;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// An OAuth answer that is an error.
 #[derive(Debug)]
@@ -16,17 +16,40 @@ pub(super) struct OAuthError {
     description: String,
     retry_after_secs: Option<u32>,
     challenges_basic: bool,
+    /// Members beside RFC 6749's.
+    members: Map<String, Value>,
 }
 
 impl OAuthError {
-    pub(super) fn invalid_request(description: impl Into<String>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "invalid_request",
+            status,
+            code,
             description: description.into(),
             retry_after_secs: None,
             challenges_basic: false,
+            members: Map::new(),
         }
+    }
+
+    pub(super) fn invalid_request(description: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    /// With one more member.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a `Retry-After`.
+    pub(super) const fn retry_after(mut self, secs: u32) -> Self {
+        self.retry_after_secs = Some(secs);
+        self
     }
 
     /// A refusal of the domain. `used_basic` is true when the client tried the `Authorization`
@@ -59,7 +82,11 @@ impl OAuthError {
             refusal.to_string()
         };
         let challenges_basic = used_basic && status == StatusCode::UNAUTHORIZED;
-        Self { status, code: refusal.code(), description, retry_after_secs, challenges_basic }
+        Self {
+            retry_after_secs,
+            challenges_basic,
+            ..Self::new(status, refusal.code(), description)
+        }
     }
 
     pub(super) fn too_large() -> Self {
@@ -84,8 +111,10 @@ impl From<ParamsError> for OAuthError {
 
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
-        let body = json!({"error": self.code, "error_description": self.description});
-        let mut response = answer(self.status, &body);
+        let mut body = self.members;
+        body.insert("error".into(), self.code.into());
+        body.insert("error_description".into(), self.description.into());
+        let mut response = answer(self.status, &Value::Object(body));
         let headers = response.headers_mut();
         if let Some(secs) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
@@ -99,7 +128,7 @@ impl IntoResponse for OAuthError {
 }
 
 /// A JSON answer that no cache keeps. The content type carries no charset: SDKs compare it whole.
-pub(super) fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),

@@ -10,34 +10,36 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error::{OAuthError, answer};
+use super::exchange;
 use super::request::ClientRequest;
 
 pub(super) async fn post(
     State(context): State<HttpContext>,
     mut request: ClientRequest,
 ) -> Response {
-    let used_basic = request.used_basic();
     match grant(&context, &mut request).await {
-        Ok(tokens) => answer(StatusCode::OK, &body(&tokens)),
-        Err(refusal) => OAuthError::of(&refusal, used_basic).into_response(),
+        Ok(body) => answer(StatusCode::OK, &body),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn grant(
-    context: &HttpContext,
-    request: &mut ClientRequest,
-) -> Result<TokenAnswer, GrantError> {
+async fn grant(context: &HttpContext, request: &mut ClientRequest) -> Result<Value, OAuthError> {
+    let used_basic = request.used_basic();
+    let of = |refusal: GrantError| OAuthError::of(&refusal, used_basic);
     let identity = &context.identity;
-    let credentials = request.take_credentials()?;
-    let client = identity.authenticate_client(&credentials).await?;
-    let grant_type = required(request, "grant_type")?;
+    let credentials = request.take_credentials().map_err(of)?;
+    let client = identity.authenticate_client(&credentials).await.map_err(of)?;
+    let grant_type = required(request, "grant_type").map_err(of)?;
+    if grant_type == exchange::GRANT {
+        return exchange::grant(context, &client, request, used_basic).await;
+    }
     let result = dispatch(context, &client, &grant_type, request).await;
     if let Err(refusal) = &result
         && !is_waiting(refusal)
     {
         identity.record_refusal(&client, &grant_type, refusal).await;
     }
-    result
+    result.map(|tokens| body(&tokens)).map_err(of)
 }
 
 /// True if the client has only to ask again: nothing was refused.
@@ -95,7 +97,7 @@ async fn dispatch(
     }
 }
 
-fn required(request: &mut ClientRequest, name: &str) -> Result<String, GrantError> {
+pub(super) fn required(request: &mut ClientRequest, name: &str) -> Result<String, GrantError> {
     let missing = || GrantError::InvalidRequest(format!("`{name}` is missing"));
     request.params.take(name).ok_or_else(missing)
 }

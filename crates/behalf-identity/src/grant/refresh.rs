@@ -22,7 +22,7 @@ use crate::token::IdTokenSession;
 use crate::user::User;
 
 /// How long a used token gives its successor again.
-const REPLAY_WINDOW: Duration = Duration::from_secs(30);
+pub(super) const REPLAY_WINDOW: Duration = Duration::from_secs(30);
 /// What the seal of a successor is bound to.
 const SUCCESSOR: &str = "behalf.refresh_successor.v1";
 
