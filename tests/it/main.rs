@@ -23,6 +23,7 @@ mod random_fga;
 mod redirect_uri;
 mod refresh;
 mod setup;
+mod supply;
 mod tidy;
 mod tokens;
 mod world;

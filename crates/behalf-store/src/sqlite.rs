@@ -42,11 +42,14 @@ pub enum DangerSynchronous {
 pub struct SqliteOptions {
     /// See [`DangerSynchronous`].
     pub danger_synchronous: DangerSynchronous,
+    /// The name of the SQLite VFS that files go through; `None`: the operating system's. Tests
+    /// register ones that fail as disks do.
+    pub vfs: Option<&'static str>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { danger_synchronous: DangerSynchronous::Full }
+        Self { danger_synchronous: DangerSynchronous::Full, vfs: None }
     }
 }
 

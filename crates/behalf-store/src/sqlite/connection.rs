@@ -19,7 +19,7 @@ pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connect
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| driver(&e))?;
+    let connection = open(path, flags, options)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(|e| driver(&e))?;
@@ -35,10 +35,18 @@ pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connect
 
 pub(super) fn open_reader(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| driver(&e))?;
+    let connection = open(path, flags, options)?;
     set_up(&connection, options)?;
     connection.pragma_update(None, "query_only", true).map_err(|e| driver(&e))?;
     Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags, options: SqliteOptions) -> Result<Connection, StoreError> {
+    match options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    }
+    .map_err(|e| driver(&e))
 }
 
 fn set_up(connection: &Connection, options: SqliteOptions) -> Result<(), StoreError> {

@@ -8,5 +8,9 @@
 )]
 
 mod conformance;
+mod disk_full;
+mod outage;
 mod postgres;
+mod power_cut;
 mod sqlite;
+mod vfs;

@@ -11,7 +11,7 @@ use behalf_store::{Phase, Storage, StoreError};
 use crate::conformance;
 
 /// The address of a new schema, or `None` after saying that the test did not run.
-async fn schema() -> Option<String> {
+pub(crate) async fn schema() -> Option<String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     #[expect(clippy::disallowed_methods, reason = "a test is told where its database is")]
     let Ok(url) = std::env::var("DATABASE_URL") else {
