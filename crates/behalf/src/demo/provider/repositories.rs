@@ -163,7 +163,7 @@ mod tests {
     fn a_search_ranks_by_words_and_stars() {
         let names: Vec<&str> =
             search("popular Next.js repositories about AI").iter().map(|r| r.full_name).collect();
-        assert_eq!(names[..2], ["northwind-dev/next-rag-starter", "paperplane-hq/agent-kit"]);
+        assert_eq!(names[..2], ["lumen-labs/next-ai-chat", "northwind-dev/next-rag-starter"]);
         assert_eq!(search("topic:rust stars:>100").len(), 1);
         assert!(search("cobol").is_empty());
         assert!(search("stars:>100").is_empty());
