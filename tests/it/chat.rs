@@ -173,7 +173,8 @@ fn endpoint(model: &ScriptedModel) -> ModelEndpoint {
 
 /// A person's token for the chat and for documents.
 async fn token(server: &TestServer, name: &str) -> String {
-    let form = [("audience", API), ("scope", "openid chat read:documents write:documents")];
+    let form =
+        [("audience", API), ("scope", "openid chat read:documents write:documents read:traces")];
     let tokens = world::password_grant(server, &WEB, name, &form).await.expect(200).json();
     text(&tokens, "access_token").to_owned()
 }

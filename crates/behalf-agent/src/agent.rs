@@ -33,8 +33,12 @@ use crate::turn::live::{Follower, Live, Standing};
 use crate::turn::run::{drive, withdrawn};
 use crate::turn::state::{Phase, TraceIds, TurnState};
 
-/// Turns of one person that run or wait at once.
+/// Turns of one thread that run or wait at once.
 const OPEN_MAX: usize = 50;
+/// Turns that run or wait at once in this process.
+const LIVE_MAX: usize = 20_000;
+/// Turns of one thread.
+const TURNS_MAX: usize = 1_000;
 /// How much of a thread the model is told, in characters; the oldest turns are left out first.
 const HISTORY_MAX: usize = 200_000;
 /// How often a question is stored again because another one of the thread came between.
@@ -105,9 +109,12 @@ pub enum AgentError {
     /// No model is configured.
     #[error("no model is configured")]
     NoModel,
-    /// The person has too many turns under way.
+    /// Too many turns are under way.
     #[error("too many questions are under way")]
     TooMany,
+    /// The thread has as many turns as one holds.
+    #[error("the thread is full")]
+    Full,
     /// What she wrote is empty or too long.
     #[error("the message is empty or too long")]
     Text,
@@ -317,8 +324,11 @@ impl Agent {
             return Err(AgentError::NoModel);
         }
         let is_open = |row: &&TurnRow| matches!(row.status.as_str(), "running" | "waiting");
-        if rows.iter().filter(is_open).count() >= OPEN_MAX {
+        if rows.iter().filter(is_open).count() >= OPEN_MAX || self.registry().len() >= LIVE_MAX {
             return Err(AgentError::TooMany);
+        }
+        if rows.len() >= TURNS_MAX {
+            return Err(AgentError::Full);
         }
         let replaced = self.replaced(request, rows)?;
         let Some(last) = request.written.last() else { return Err(AgentError::NoModel) };

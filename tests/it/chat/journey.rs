@@ -229,3 +229,40 @@ async fn documents_are_for_those_who_may_read_them_also_in_what_was_said_before(
     assert!(!again.text.contains("zebra"), "{}", again.text);
     assert!(again.text.contains("[removed: access withdrawn]"), "{}", again.text);
 }
+
+#[tokio::test]
+async fn spans_say_what_happened_and_hold_no_secret() {
+    let mut chat = Chat::start().await;
+    chat.connect().await;
+    let question = asked("t", &[GIST]);
+    let part = interrupt(&chat.ask(&question).await);
+    let trace_id = part["data"]["traceId"].as_str().unwrap();
+    let waiting = trace(&chat, trace_id).await.expect(200).json();
+    assert_eq!(waiting["user_id"], "auth0|owner");
+    chat.decide(part["data"]["approval"]["id"].as_str().unwrap(), "approve").await.expect(200);
+    chat.ask(&question).await;
+    let answer = trace(&chat, trace_id).await.expect(200);
+    let trace = answer.json();
+    let spans = trace["spans"].as_array().unwrap();
+    let find = |name: &str| {
+        let found = spans.iter().find(|span| span["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {}", answer.text))
+    };
+    let root = find("invoke_agent behalf");
+    let step = find("step 1");
+    assert_eq!(step["parent_span_id"], root["span_id"]);
+    for name in ["chat scripted", "gate createPublicGist", "wait for approval"] {
+        assert_eq!(find(name)["parent_span_id"], step["span_id"], "{name}");
+    }
+    let tool = find("execute_tool createPublicGist");
+    assert_eq!(tool["attributes"]["behalf.effect"], "done");
+    assert_eq!(tool["attributes"]["behalf.approval.id"], part["data"]["approval"]["id"]);
+    assert!(tool["attributes"]["behalf.record.id"].is_string(), "{tool}");
+    assert!(trace["input_tokens"].as_u64().unwrap() > 0);
+    assert!(!answer.text.contains(chat.secret.as_deref().unwrap()));
+    assert!(!answer.text.contains("model-key"));
+}
+
+async fn trace(chat: &Chat, trace_id: &str) -> Answer {
+    chat.server.get_with_token(&format!("/api/v1/traces/{trace_id}"), &chat.token).await
+}

@@ -276,6 +276,10 @@ impl Driver {
             Ending::Expired => self.expired(call, began).await,
             Ending::Cancelled => {
                 let interrupt = self.closed(call, InterruptStatus::Cancelled);
+                let interrupt = interrupt.map(|mut interrupt| {
+                    "It was taken back. Nothing was done.".clone_into(&mut interrupt.reason);
+                    interrupt
+                });
                 let outcome = Outcome::refused(CallEnding::Denied);
                 self.end_call(call, outcome, interrupt).await
             }

@@ -136,10 +136,13 @@ fn refused(error: &AgentError) -> Response {
         ),
         AgentError::TooMany => (
             StatusCode::TOO_MANY_REQUESTS,
-            "Too many of your questions are under way; wait for one, or decide what they wait for.",
+            "Too many questions are under way; wait for one, or decide what they wait for.",
         ),
         AgentError::Stopping => {
             (StatusCode::SERVICE_UNAVAILABLE, "The server is stopping; ask again in a moment.")
+        }
+        AgentError::Full => {
+            (StatusCode::CONFLICT, "This chat holds no more questions; start a new one.")
         }
         AgentError::Text => {
             (StatusCode::BAD_REQUEST, "Your message is empty, or longer than 64 KB.")

@@ -73,7 +73,8 @@ pub(super) struct Card {
     pub(super) can_cancel: bool,
     /// Where the effect can be seen.
     pub(super) effect_url: Option<String>,
-    pub(super) decided: Option<Shown>,
+    /// Who decided, and when.
+    pub(super) decided: Option<(&'static str, Shown)>,
 }
 
 /// A piece of an answer.
@@ -215,8 +216,14 @@ fn preview(name: &str, text: &str) -> Preview {
 }
 
 fn waits(card: &mut Card, interrupt: &Interrupt, now: Timestamp) {
-    card.decided =
-        interrupt.decided_at.as_deref().and_then(read_time).map(|at| Shown::new(at, now));
+    let decided = match (interrupt.kind, interrupt.status) {
+        (_, InterruptStatus::Denied) => "Decided",
+        (InterruptKind::ConnectAccount, _) => "Connected",
+        (_, InterruptStatus::Cancelled) => "Taken back",
+        _ => "Approved by you",
+    };
+    let decided_at = interrupt.decided_at.as_deref().and_then(read_time);
+    card.decided = decided_at.map(|at| (decided, Shown::new(at, now)));
     let is_open = interrupt.is_open();
     card.can_cancel = is_open;
     let provider = interrupt.connection.as_ref().map(|connection| &connection.display_name);
@@ -317,6 +324,10 @@ fn found(card: &mut Card, output: &Value) {
         card.items = items.collect();
     }
     if let Some(results) = list("results") {
+        if results.is_empty() {
+            card.state = "Done. Nothing was found that you may read.".to_owned();
+            return;
+        }
         card.items_title = format!(
             "{} from documents that you may read",
             count(results.len(), "passage", "passages")

@@ -63,7 +63,7 @@ const SUGGESTIONS: [Suggestion; 3] = [
     },
     Suggestion {
         title: "Ask the internal documents",
-        text: "What do our internal documents say about remote work?",
+        text: "What do our internal documents say about working from home?",
     },
 ];
 
@@ -262,6 +262,11 @@ fn failed(error: &AgentError) -> Response {
             StatusCode::TOO_MANY_REQUESTS,
             "Too many questions at once",
             "Wait for one of your questions to end, or decide what they wait for.",
+        ),
+        AgentError::Full => (
+            StatusCode::CONFLICT,
+            "This chat is full",
+            "It holds no more questions. Start a new one; nothing was asked.",
         ),
         AgentError::Text => (
             StatusCode::BAD_REQUEST,
