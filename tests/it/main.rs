@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access_coverage;
 mod attacks;
 mod attacks_fga;
 mod attacks_setup;
@@ -14,6 +15,7 @@ mod chat;
 mod codes;
 mod conformance_fga;
 mod consent;
+mod console;
 mod fga;
 mod gate;
 mod kill;
@@ -26,4 +28,5 @@ mod setup;
 mod supply;
 mod tidy;
 mod tokens;
+mod traces;
 mod world;
