@@ -118,7 +118,7 @@ async fn a_person_sees_her_own_runs_and_no_others() {
     let hidden = get_as(&server, "pat", &format!("{LIST}/{}", id(1))).await.expect(404);
     let absent = get_as(&server, "pat", &format!("{LIST}/{}", id(9))).await.expect(404);
     assert_eq!(hidden.text, absent.text);
-    for nonsense in ["x", "..%2f", &id(0xAB).to_uppercase(), &id(1)[1..]] {
+    for nonsense in ["x", "..%2f", &id(0xAB).to_uppercase(), "01"] {
         get_as(&server, "ann", &format!("{LIST}/{nonsense}")).await.expect(404);
     }
 }
@@ -415,7 +415,7 @@ impl Tail {
     /// The next frame; nothing when the stream is over.
     async fn next(&mut self) -> Option<String> {
         let frame = tokio::time::timeout(Duration::from_secs(60), self.0.frame());
-        let frame = frame.await.expect("a frame in time")?.unwrap();
+        let frame = frame.await.unwrap()?.unwrap();
         Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
     }
 }

@@ -146,6 +146,7 @@ impl TurnSpans {
             None => (SpanKind::Vault, "connection"),
         };
         attributes.insert("behalf.wait".into(), wait.into());
+        attributes.insert("gen_ai.tool.call.id".into(), call.id.as_str().into());
         let name = format!("wait for {wait}");
         let parent = state.trace.step;
         let end = (since, now);

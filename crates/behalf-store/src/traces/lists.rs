@@ -80,8 +80,9 @@ pub struct Place {
 impl Place {
     /// After everything that the batch changed.
     pub fn after_all_of(sequence: i64) -> Self {
-        // Greater than every id of hex.
-        Self { sequence, trace_id: "~".to_owned(), owner: String::new() }
+        // The empty text is before every other, in every collation.
+        let sequence = sequence.saturating_add(1);
+        Self { sequence, trace_id: String::new(), owner: String::new() }
     }
 
     /// After this trace.
