@@ -1,5 +1,7 @@
 //! One SQLite connection: how it is opened, and how values cross into and out of it.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connect
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path)?;
     let connection = open(path, flags, options)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
@@ -31,6 +34,13 @@ pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connect
         .pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT_PAGES)
         .map_err(|e| driver(&e))?;
     Ok(connection)
+}
+
+/// Makes the file, if it is absent, so that only its owner reads it: the folder may be one that
+/// others can look into. SQLite gives the log beside it the same permissions.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.map(|_made| ()).map_err(|error| unavailable(&format!("{}: {error}", path.display())))
 }
 
 pub(super) fn open_reader(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {

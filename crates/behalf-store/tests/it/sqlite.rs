@@ -19,6 +19,25 @@ async fn the_embedded_store_passes_the_conformance_kit() {
 }
 
 #[tokio::test]
+async fn only_the_owner_reads_the_files_wherever_they_lie() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let everybody = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), everybody).unwrap();
+    let storage = open(dir.path()).unwrap();
+    storage
+        .commit(UnitOfWork::new(Timestamp::from_secs(1), &DangerousSeededRng::new(1)))
+        .await
+        .unwrap();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
+    assert!(files.len() >= 2, "the database and its log");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", file.path().display());
+    }
+}
+
+#[tokio::test]
 async fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let tenant: TenantId = "default".parse().unwrap();
