@@ -52,7 +52,7 @@ impl DataDir {
         let file = match given.map(|text| text.strip_prefix('@').ok_or(text)) {
             Some(Err(text)) => return Ok(RootKey::from_text(&Secret::from(text))?),
             Some(Ok(path)) => PathBuf::from(path),
-            None => beside(&self.path),
+            None => beside(&self.path)?,
         };
         if file.exists() {
             return read_root_key(&file);
@@ -71,11 +71,16 @@ impl DataDir {
     }
 }
 
-/// `DIR.key`, beside `DIR`.
-fn beside(dir: &Path) -> PathBuf {
-    let mut name = dir.components().as_path().as_os_str().to_owned();
+/// `DIR.key`, beside `DIR`; also where `DIR` is written as `.` or `..`, whose neighbour by name
+/// would lie inside.
+fn beside(dir: &Path) -> anyhow::Result<PathBuf> {
+    let dir = match dir.file_name() {
+        Some(_) => dir.components().as_path().to_owned(),
+        None => dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?,
+    };
+    let mut name = dir.into_os_string();
     name.push(".key");
-    PathBuf::from(name)
+    Ok(PathBuf::from(name))
 }
 
 fn read_root_key(file: &Path) -> anyhow::Result<RootKey> {
@@ -103,4 +108,33 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         File::open(dir.unwrap_or_else(|| Path::new(".")))?.sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Adds to a file that only its owner can read, made if it is absent, durably.
+pub(crate) fn append_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let append = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    append().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_lies_beside_the_folder_however_it_is_written() {
+        let parent = tempfile::tempdir().unwrap();
+        let parent = parent.path().canonicalize().unwrap();
+        let dir = parent.join("data");
+        std::fs::create_dir_all(dir.join("inner")).unwrap();
+        let key = parent.join("data.key");
+        let inner = dir.join("inner/..");
+        for written in [dir.clone(), dir.join(""), dir.join("."), inner] {
+            assert_eq!(beside(&written).unwrap(), key, "{}", written.display());
+        }
+        assert_eq!(beside(Path::new("./data/")).unwrap(), Path::new("./data.key"));
+    }
 }

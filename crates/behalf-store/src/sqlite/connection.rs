@@ -21,7 +21,9 @@ pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connect
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    make_private(path)?;
+    if options.vfs.is_none() {
+        make_private(path)?;
+    }
     let connection = open(path, flags, options)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))

@@ -1,5 +1,6 @@
 //! `behalf apply`: through the control socket when a server holds the folder, else directly.
 
+use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,21 +14,29 @@ use super::system_rng;
 use crate::cli::ApplyArgs;
 use crate::config;
 use crate::control::{self, ApplyRequest};
-use crate::data_dir::{DataDir, write_private};
+use crate::data_dir::{DataDir, append_private};
 use crate::setup_file::{self, Source};
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 
 pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
     let sources = args.files.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(path) = args.secrets_out.as_deref().filter(|path| path.exists()) {
+        bail!("{} exists; nothing was applied", path.display());
+    }
     let outcome = match DataDir::lock(&args.data.data)? {
         Some(dir) => apply_directly(&dir, &args, &sources).await?,
         None => {
-            let request = ApplyRequest {
+            let mut request = ApplyRequest {
                 files: sources.into_iter().map(|source| (source.name, source.text)).collect(),
                 is_dry_run: args.dry_run,
                 resets_secrets: args.reset_secrets,
             };
+            if has_no_place(&args) {
+                request.is_dry_run = true;
+                refuse_unseen(&control::request_apply(&args.data.data, &request).await?)?;
+                request.is_dry_run = args.dry_run;
+            }
             control::request_apply(&args.data.data, &request).await?
         }
     };
@@ -53,9 +62,30 @@ async fn apply_directly(
         is_dry_run: args.dry_run,
         resets_secrets: args.reset_secrets,
     };
-    let outcome = setup_file::apply(&server, sources, &options).await;
+    let apply = async || {
+        if has_no_place(args) {
+            let plan = ApplyOptions { is_dry_run: true, ..options.clone() };
+            refuse_unseen(&setup_file::apply(&server, sources, &plan).await?)?;
+        }
+        setup_file::apply(&server, sources, &options).await
+    };
+    let outcome = apply().await;
     server.storage.close().await;
     outcome
+}
+
+/// True if nobody would see a secret that is made.
+fn has_no_place(args: &ApplyArgs) -> bool {
+    !args.dry_run && args.secrets_out.is_none() && !std::io::stdout().is_terminal()
+}
+
+/// Refuses what would make secrets that nobody sees, before it is applied.
+fn refuse_unseen(plan: &SetupOutcome) -> anyhow::Result<()> {
+    let Some((client_id, _)) = plan.secrets.first() else { return Ok(()) };
+    bail!(
+        "client `{client_id}` needs a secret, but this is no terminal and it would land in a log; \
+         give a client_secret or --secrets-out FILE. Nothing was applied"
+    )
 }
 
 /// The local user, as the owner of this very process.
@@ -92,16 +122,10 @@ pub(super) fn report(
         .collect();
     match secrets_out {
         Some(path) => {
-            write_private(path, lines.as_bytes())?;
+            append_private(path, lines.as_bytes())?;
             println!("generated client secrets: {}", path.display());
         }
-        None if std::io::IsTerminal::is_terminal(&std::io::stdout()) => {
-            println!("generated client secrets, shown only now:\n{lines}");
-        }
-        None => bail!(
-            "secrets were generated, but this is no terminal and they would land in a log; they \
-             are not shown. Run again with --reset-secrets --secrets-out FILE"
-        ),
+        None => println!("generated client secrets, shown only now:\n{lines}"),
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
     let prepare = async |server: &Server| {
         let password_file = first_administrator(&server.identity, &data).await?;
-        apply_sources(server, &sources).await?;
+        apply_sources(server, &data, &sources).await?;
         let (version, issuer) = (env!("CARGO_PKG_VERSION"), server.identity.issuer());
         let greeting = format!("Behalf {version} serves {issuer}");
         Ok(Opened { password_file, greeting })
@@ -135,11 +135,17 @@ async fn wait_for_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn apply_sources(server: &Server, sources: &[Source]) -> anyhow::Result<()> {
+async fn apply_sources(server: &Server, dir: &Path, sources: &[Source]) -> anyhow::Result<()> {
     let options =
         ApplyOptions { actor: apply::local_actor()?, is_dry_run: false, resets_secrets: false };
     let outcome = setup_file::apply(server, sources, &options).await?;
-    if sources.is_empty() { Ok(()) } else { apply::report(&outcome, false, None) }
+    if sources.is_empty() {
+        return Ok(());
+    }
+    // As the first password: shown on a terminal, else in a file that only its owner can read.
+    let file = dir.join("client-secrets");
+    let secrets_out = (!std::io::stdout().is_terminal()).then_some(file.as_path());
+    apply::report(&outcome, false, secrets_out)
 }
 
 /// On first start makes the administrator; her one-time password goes to the terminal, or else
