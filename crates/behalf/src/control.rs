@@ -6,9 +6,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
@@ -59,15 +60,29 @@ pub(crate) async fn serve(
     let listener = UnixListener::bind(&path)
         .with_context(|| format!("cannot listen on {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let router: Router = Router::new().route("/apply", post(apply)).with_state(server);
+    let router: Router = Router::new()
+        .route("/apply", post(apply))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = shutdown.wait_for(|is_over| *is_over) => break,
         };
-        let (stream, _) = accepted.context("the control socket failed")?;
-        let uid = stream.peer_cred().map(|peer| peer.uid())?;
+        // One caller's failure, or a moment without file descriptors, is no reason to stop serving.
+        let caller = accepted.and_then(|(stream, _)| {
+            let uid = stream.peer_cred()?.uid();
+            Ok((stream, uid))
+        });
+        let (stream, uid) = match caller {
+            Ok(caller) => caller,
+            Err(error) => {
+                tracing::warn!(%error, "a control connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let router = router.clone().layer(Extension(Actor::Local { uid }));
         tasks.spawn(async move {
             let service = TowerToHyperService::new(router);
