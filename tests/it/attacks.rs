@@ -284,3 +284,88 @@ async fn what_ran_out_is_forgotten() {
     server.advance(Duration::from_hours(24));
     assert_eq!(left("codes").await, 0);
 }
+
+#[tokio::test]
+async fn every_token_opens_only_its_own_door() {
+    let server = world::start().await;
+    let mut browser = world::signed_in(&server).await;
+    let cookie = browser.cookie_header().split_once('=').unwrap().1.to_owned();
+    server.advance(Duration::from_secs(1));
+    let handle = browser.open(&server, &WEB.authorize_path(&[("prompt", "login")])).await.unwrap();
+    let handle = handle.path.split_once("state=").unwrap().1.to_owned();
+    let callback = world::callback(&server, &mut browser, &WEB, &[]).await;
+    let code = query_of(&callback).remove("code").unwrap();
+    let extra = [("scope", "openid offline_access")];
+    let tokens = world::password_grant(&server, &WEB, "owner", &extra).await.expect(200).json();
+    let token = |name: &str| text(&tokens, name).to_owned();
+    let all = [
+        ("cookie", cookie),
+        ("handle", handle),
+        ("code", code),
+        ("access", token("access_token")),
+        ("id", token("id_token")),
+        ("refresh", token("refresh_token")),
+    ];
+    for (kind, token) in &all {
+        if *kind != "access" {
+            server.get_with_token("/userinfo", token).await.expect(401);
+        }
+        let answer = server.send(
+            Request::get("/stores")
+                .header(header::AUTHORIZATION, format!("Bearer {token}"))
+                .body(Body::empty())
+                .unwrap(),
+        );
+        answer.await.expect(401);
+        if *kind != "refresh" {
+            assert_refused(WEB.refresh(&server, token, &[]).await, 400, "invalid_grant");
+        }
+        if *kind != "code" {
+            assert_refused(WEB.redeem_code(&server, token).await, 400, "invalid_grant");
+        }
+        if *kind != "cookie" {
+            let mut thief = Browser::new();
+            thief.steal(&format!("__Host-behalf={token}"));
+            assert_ne!(thief.get(&server, "/account").await.answer.status.as_u16(), 200, "{kind}");
+        }
+        if *kind != "handle" {
+            let page = browser.get(&server, &format!("/u/login?state={token}")).await;
+            assert_eq!(page.answer.status.as_u16(), 400, "{kind}");
+        }
+        if *kind != "id" {
+            let path = format!("/oidc/logout?id_token_hint={token}");
+            assert_eq!(browser.get(&server, &path).await.answer.status.as_u16(), 400, "{kind}");
+        }
+    }
+    // A signed-in thief of the handle cannot use it either.
+    let mut thief = world::signed_in_as(&server, "other").await;
+    let page = thief.get(&server, &format!("/u/login?state={}", all[1].1)).await;
+    assert_eq!(page.answer.status.as_u16(), 400);
+}
+
+#[tokio::test]
+async fn a_planted_cookie_is_never_the_session_and_hosts_never_build_links() {
+    let server = world::start().await;
+    let mut attacker = Browser::new();
+    attacker.open(&server, "/account").await.unwrap();
+    let planted = attacker.cookie_header();
+    let mut victim = Browser::new();
+    victim.steal(&planted);
+    let page = victim.open(&server, "/account").await.unwrap();
+    victim.sign_in(&server, &page, "owner", "owner-password").await.unwrap();
+    assert_ne!(victim.cookie_header(), planted, "the session has a cookie of its own");
+    let page = attacker.get(&server, "/account").await;
+    assert_eq!(page.answer.status.as_u16(), 302, "who planted it is not signed in");
+
+    for host in ["evil.example", "behalf.test.evil.example", "behalf.test@evil.example", ""] {
+        for path in ["/.well-known/openid-configuration", "/oauth/token", "/authorize", "/stores"] {
+            let request = Request::get(path)
+                .header(header::HOST, host)
+                .header("x-forwarded-host", "evil.example")
+                .header("forwarded", "host=evil.example");
+            let answer = server.send(request.body(Body::empty()).unwrap()).await;
+            assert!(!answer.text.contains("evil"), "{host} {path}: {}", answer.text);
+            assert!(!answer.header(header::LOCATION).contains("evil"), "{host} {path}");
+        }
+    }
+}

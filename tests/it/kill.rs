@@ -41,9 +41,22 @@ struct Server {
 impl Server {
     /// Starts the binary on `dir` and waits until it answers.
     fn start(dir: &Path) -> Self {
+        Self::run(dir, Command::new(env!("CARGO_BIN_EXE_behalf-under-test")))
+    }
+
+    /// The same on a disk that is full once a file has `kib` KiB.
+    fn start_on_small_disk(dir: &Path, kib: u32) -> Self {
+        let mut shell = Command::new("bash");
+        // With the signal ignored, the write itself fails, as on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_behalf-under-test"));
+        Self::run(dir, shell)
+    }
+
+    fn run(dir: &Path, mut command: Command) -> Self {
         let port = free_port();
         let log = std::fs::File::create(dir.join("server.log")).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_behalf-under-test"))
+        let process = command
             .args(["serve", "--http", &format!("127.0.0.1:{port}"), "--data"])
             .arg(dir.join("data"))
             .arg("--apply")
@@ -83,8 +96,14 @@ fn free_port() -> u16 {
 }
 
 /// Posts JSON (or GETs, without a body) and returns the answer's body; `None` when the connection
-/// broke before a whole answer.
+/// broke before a whole answer, or when it is not 200.
 fn post(port: u16, path: &str, body: &str) -> Option<String> {
+    let (head, body) = exchange(port, path, body)?;
+    head.starts_with("HTTP/1.1 200").then_some(body)
+}
+
+/// The head and the body of the answer.
+fn exchange(port: u16, path: &str, body: &str) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let method = if body.is_empty() { "GET" } else { "POST" };
@@ -97,7 +116,7 @@ fn post(port: u16, path: &str, body: &str) -> Option<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+    Some((head.to_ascii_lowercase().replace("http/1.1", "HTTP/1.1"), body.to_owned()))
 }
 
 fn tuples(writer: usize, n: usize) -> Value {
@@ -176,4 +195,49 @@ fn a_killed_server_has_every_acknowledged_write_and_no_half_one() {
     }
     let total: usize = acknowledged.iter().sum();
     assert!(total > usize::try_from(rounds).unwrap(), "the writers wrote: {acknowledged:?}");
+}
+
+#[test]
+fn on_a_full_disk_writes_are_503_and_nothing_is_said_to_be_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("setup.yaml"), SETUP).unwrap();
+    Server::start(dir.path()).kill();
+    let server = Server::start_on_small_disk(dir.path(), 1_500);
+    let port = server.port;
+    let write = |n: usize| {
+        let body = json!({"writes": {"tuple_keys": tuples(0, n)}}).to_string();
+        exchange(port, "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/write", &body).unwrap()
+    };
+    let mut acknowledged = 0;
+    let refusal = loop {
+        let (head, body) = write(acknowledged);
+        if !head.starts_with("HTTP/1.1 200") {
+            break (head, body);
+        }
+        acknowledged += 1;
+        assert!(acknowledged < 20_000, "the disk never filled");
+    };
+    let (head, body) = refusal;
+    assert!(head.starts_with("HTTP/1.1 503") && head.contains("\r\nretry-after: "), "{head}");
+    assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["code"], "internal_error");
+    for path in ["/authorize?client_id=x", "/account", "/oauth/token"] {
+        let body = if path == "/oauth/token" { "grant_type=x" } else { "" };
+        let (head, body) = exchange(port, path, body).unwrap();
+        assert!(!body.contains("disk") && !body.contains("sqlite"), "{path}: {body}");
+        let is_told =
+            ["400", "415", "503"].iter().any(|s| head.starts_with(&format!("HTTP/1.1 {s}")));
+        assert!(is_told, "{path}: {head}");
+    }
+    // What was acknowledged is read on, what was refused is not there; after a restart too.
+    let agrees = |port: u16| {
+        assert!(acknowledged > 0 && is_allowed(port, 0, acknowledged - 1, "b"));
+        assert!(!is_allowed(port, 0, acknowledged, "a") && !is_allowed(port, 0, acknowledged, "b"));
+    };
+    agrees(port);
+    server.kill();
+    let server = Server::start(dir.path());
+    agrees(server.port);
+    let body = json!({"writes": {"tuple_keys": tuples(0, acknowledged)}}).to_string();
+    post(server.port, "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/write", &body).unwrap();
+    server.kill();
 }
