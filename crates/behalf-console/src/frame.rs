@@ -20,6 +20,7 @@ const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Overview", "/console", "home", Seen::By(Resource::Dashboards)),
     ("Overview", "/account/overview", "home", Seen::NotBy(Resource::Dashboards)),
     ("Chat", "/console/chat", "chat", Seen::ByAll),
+    ("Approvals", "/account/approvals", "approval", Seen::ByAll),
     ("Traces", "/console/traces", "trace", Seen::ByAll),
     ("Account", "/account", "person", Seen::ByAll),
 ];

@@ -45,6 +45,10 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(get.clone(), "/account/overview", Rule::Person, overview::overview::get)
         .route(get.clone(), "/console/traces", Rule::Person, traces::list::get)
         .route(get.clone(), "/console/traces/{trace_id}", Rule::Person, traces::show::get)
+        .route(get.clone(), "/account/approvals", Rule::Person, account::approvals::get)
+        .route(get.clone(), "/account/approvals/events", Rule::Person, account::approvals::events)
+        .route(get.clone(), "/account/approvals/{id}", Rule::Person, account::approval::get)
+        .route(post.clone(), "/account/approvals/{id}", Rule::Person, account::approval::post)
         .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(

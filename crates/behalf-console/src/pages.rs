@@ -19,6 +19,8 @@ pub fn samples() -> Vec<(String, String)> {
         ("consent", sign_in::consent::samples().iter().map(|page| page.render()).collect()),
         ("message", sign_in::message::samples().iter().map(|page| page.render()).collect()),
         ("logout", sign_in::logout::samples().iter().map(|page| page.render()).collect()),
+        ("approvals", account::approvals::samples().iter().map(|page| page.render()).collect()),
+        ("approval", account::approval::samples().iter().map(|page| page.render()).collect()),
         ("account", account::home::samples().iter().map(|page| page.render()).collect()),
         ("chat", chat::chat::samples().iter().map(|page| page.render()).collect()),
         ("traces", traces::list::samples().iter().map(|page| page.render()).collect()),

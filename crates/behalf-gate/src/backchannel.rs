@@ -114,8 +114,9 @@ impl Gate {
             lifetime: Duration::from_secs(expires_in.into()),
         };
         let mut unit = self.unit();
-        Approval::ask(&mut unit, self.tenant(), new)?;
+        let approval = Approval::ask(&mut unit, self.tenant(), new)?;
         self.storage().commit(unit).await?;
+        self.tell_asked(&approval);
         Ok(BackchannelAnswer { auth_req_id, expires_in, interval: INTERVAL_SECS })
     }
 

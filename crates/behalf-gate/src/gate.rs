@@ -355,6 +355,7 @@ impl Gate {
         let approval = Approval::ask(&mut unit, self.tenant(), new)?;
         open.await_approval(&mut unit, self.tenant(), &approval.id);
         self.storage().commit(unit).await?;
+        self.tell_asked(&approval);
         Ok(Judged::Halted(Asked::Decided(Outcome::ApprovalRequired(Box::new(approval)))))
     }
 

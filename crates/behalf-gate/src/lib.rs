@@ -16,6 +16,7 @@ mod gate;
 mod inbox;
 mod mandate;
 mod outcome;
+mod readers;
 mod stages;
 mod tool;
 mod waits;
@@ -32,10 +33,8 @@ pub use outcome::{
     Asked, Begun, CallEnd, ConnectNeeded, Denial, DenialReason, Effect, Ending, Facts, Intent,
     Outcome, Permit, Started,
 };
+pub use readers::{CAN_VIEW, DOCUMENT_TYPE, DocumentReaders, StoreSubject, name_in};
 pub use stages::{BEHALF_MODEL, BEHALF_STORE};
 pub use tool::{ApprovalNeed, BUILT_IN_SERVER, ConnectionNeed, ResourceRule, ToolSpec};
 pub use waits::{ConnectWait, EndedWaits, Wake};
-pub use words::Words;
-mod readers;
-
-pub use readers::{CAN_VIEW, DOCUMENT_TYPE, DocumentReaders, StoreSubject, name_in};
+pub use words::{Revealed, Words, reveal};

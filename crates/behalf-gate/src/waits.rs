@@ -18,6 +18,8 @@ const SWEEP: u32 = 100;
 /// Something that somebody may wait for has moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
+    /// Whose it is.
+    pub user: UserId,
     /// The call, if it is about one.
     pub call_id: Option<String>,
     /// Its caller's name for it.
@@ -48,7 +50,7 @@ pub struct ConnectWait {
 /// Waits that a unit ends: given to [`Gate::wake`] once it is committed.
 #[derive(Debug, Default)]
 #[must_use = "whoever waits is woken only when this is given to `Gate::wake`"]
-pub struct EndedWaits(Vec<String>);
+pub struct EndedWaits(Vec<(String, UserId)>);
 
 impl Gate {
     /// Wakes in this process: an approval was decided or expired, or an account connected. A
@@ -80,27 +82,28 @@ impl Gate {
             let actor = Actor::User { sub: user.to_string() };
             let event = wait_ended(self.tenant(), actor, &row.call_id, "connect", "connected");
             unit.record(&event.with("interrupt_id", row.interrupt_id.as_str()));
-            ended.0.push(row.call_id);
+            ended.0.push((row.call_id, row.user_id));
         }
         Ok(ended)
     }
 
     /// Wakes whoever waited; to be called after the unit is committed.
     pub async fn wake(&self, ended: EndedWaits) {
-        for call_id in ended.0 {
-            self.wake_call(call_id, None).await;
+        for (call_id, user) in ended.0 {
+            self.wake_call(call_id, user, None).await;
         }
     }
 
     pub(crate) async fn wake_approval(&self, approval: &Approval) {
         let approval_id = Some(approval.id.clone());
+        let user = approval.user.clone();
         match &approval.call_id {
-            Some(call_id) => self.wake_call(call_id.clone(), approval_id).await,
-            None => self.send_wake(Wake { call_id: None, key: None, approval_id }),
+            Some(call_id) => self.wake_call(call_id.clone(), user, approval_id).await,
+            None => self.send_wake(Wake { user, call_id: None, key: None, approval_id }),
         }
     }
 
-    async fn wake_call(&self, call_id: String, approval_id: Option<String>) {
+    async fn wake_call(&self, call_id: String, user: UserId, approval_id: Option<String>) {
         let key = match calls::find(self.storage(), self.tenant(), &call_id).await {
             Ok(row) => row.map(|row| row.call_key),
             Err(error) => {
@@ -108,7 +111,17 @@ impl Gate {
                 None
             }
         };
-        self.send_wake(Wake { call_id: Some(call_id), key, approval_id });
+        self.send_wake(Wake { user, call_id: Some(call_id), key, approval_id });
+    }
+
+    /// Tells the person's open pages that there is a new question.
+    pub(crate) fn tell_asked(&self, approval: &Approval) {
+        self.send_wake(Wake {
+            user: approval.user.clone(),
+            call_id: None,
+            key: None,
+            approval_id: Some(approval.id.clone()),
+        });
     }
 
     fn send_wake(&self, wake: Wake) {
@@ -170,7 +183,7 @@ impl Gate {
             unit.record(&event.with("interrupt_id", row.interrupt_id.as_str()));
             if self.commit_sweep(unit).await? {
                 count = count.saturating_add(1);
-                self.wake_call(row.call_id, None).await;
+                self.wake_call(row.call_id, row.user_id, None).await;
             }
         }
         Ok(count)

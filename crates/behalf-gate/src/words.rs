@@ -92,6 +92,43 @@ fn is_invisible(c: char) -> bool {
         )
 }
 
+/// A fact as a person is shown it: everything that will be sent, and nothing of it hidden.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revealed {
+    /// The text, with each character that cannot be seen, or that reorders others, as `⟦U+202E⟧`.
+    pub text: String,
+    /// How many of those there are.
+    pub hidden: usize,
+    /// True if a word mixes letters that look alike across alphabets.
+    pub mixes_alphabets: bool,
+}
+
+/// Shows everything in `raw`. Unlike the words of an agent, a fact is not cleaned: what is sent is
+/// what is approved.
+pub fn reveal(raw: &str) -> Revealed {
+    let mut revealed = Revealed { mixes_alphabets: mixes_alphabets(raw), ..Revealed::default() };
+    for c in raw.chars() {
+        // Emoji join and vary by these; between emoji they hide nothing.
+        let is_emoji_joint = matches!(c, '\u{200d}' | '\u{fe0f}');
+        if !is_invisible(c) || is_emoji_joint || matches!(c, '\n' | '\t') {
+            revealed.text.push(c);
+        } else if c != '\r' {
+            revealed.text.push_str(&format!("⟦U+{:04X}⟧", u32::from(c)));
+            revealed.hidden = revealed.hidden.saturating_add(1);
+        }
+    }
+    revealed
+}
+
+/// True if a word has Latin letters beside Greek or Cyrillic ones, of which many look the same.
+fn mixes_alphabets(text: &str) -> bool {
+    let is_latin =
+        |c: char| c.is_ascii_alphabetic() || matches!(c, '\u{c0}'..='\u{24f}' if c.is_alphabetic());
+    let is_other = |c: char| matches!(c, '\u{370}'..='\u{52f}' if c.is_alphabetic());
+    text.split(|c: char| !c.is_alphabetic())
+        .any(|word| word.contains(is_latin) && word.contains(is_other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +165,16 @@ mod tests {
         assert!(shown(&long).ends_with('…'));
         assert_eq!(shown(&"界".repeat(300)).chars().count(), 100);
         assert_eq!(shown(&"x".repeat(199)), "x".repeat(199));
+    }
+
+    #[test]
+    fn a_fact_hides_nothing() {
+        let revealed = reveal("a\u{202e}b\u{200b}\nc\u{0}");
+        assert_eq!(revealed.text, "a⟦U+202E⟧b⟦U+200B⟧\nc⟦U+0000⟧");
+        assert_eq!(revealed.hidden, 3);
+        assert_eq!(reveal("plain <b>\r\n").text, "plain <b>\n");
+        assert!(reveal("p\u{430}ypal").mixes_alphabets, "a Cyrillic a");
+        assert!(!reveal("Привет, Ann").mixes_alphabets);
     }
 
     #[test]

@@ -84,8 +84,8 @@ pub(super) async fn complete(
         redirect_uri: body.redirect_uri,
         code_verifier: body.code_verifier,
     };
-    let (identity, vault) = (&context.identity, &context.vault);
-    let account = flows::complete_connect(identity, vault, &user_id, &client_id, &completion);
+    let HttpContext { identity, vault, gate, .. } = &context;
+    let account = flows::complete_connect(identity, vault, gate, &user_id, &client_id, &completion);
     let account = account.await.map_err(problem)?;
     Ok(answer(StatusCode::CREATED, &shown(&account)))
 }

@@ -1,3 +1,5 @@
 //! What a person sees and does with her own account.
 
+pub(crate) mod approval;
+pub(crate) mod approvals;
 pub(crate) mod home;

@@ -1,10 +1,13 @@
-//! Coming back from a provider: the account, its tokens and the record are one unit of work.
+//! Coming back from a provider: the account, its tokens, the end of the calls' waits for it and the
+//! record are one unit of work.
 
 use behalf_core::{Actor, ClientId, UserId};
 use behalf_identity::{Browser, Identity, Session};
 use behalf_store::StoreError;
 use behalf_vault::{Account, ConnectCompletion, ConnectError, ConnectGoal, Trip, Vault};
 use thiserror::Error;
+
+use crate::gate::Gate;
 
 /// What a provider sent a person back with.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +86,7 @@ impl From<ConnectError> for ConnectFailure {
 pub async fn finish_connect(
     identity: &Identity,
     vault: &Vault,
+    gate: &Gate,
     session: &Session,
     browser: &Browser,
     answer: ProviderAnswer,
@@ -118,8 +122,12 @@ pub async fn finish_connect(
     let new = redeemed.map_err(&failed)?;
     let mut unit = identity.unit();
     let account = vault.plan_account(&mut unit, &new, &actor).await?;
+    let ended = gate.plan_connected(&mut unit, user_id, &trip.connection.name).await?;
     match vault.commit(unit).await {
-        Ok(_) => Ok(ConnectEnd::Page { account: Box::new(account), return_to: return_to.clone() }),
+        Ok(_) => {
+            gate.wake(ended).await;
+            Ok(ConnectEnd::Page { account: Box::new(account), return_to: return_to.clone() })
+        }
         Err(StoreError::Conflict { .. }) => Err(failed(ConnectError::Changed)),
         Err(error) => Err(error.into()),
     }
@@ -173,14 +181,19 @@ async fn application(
 pub async fn complete_connect(
     identity: &Identity,
     vault: &Vault,
+    gate: &Gate,
     user_id: &UserId,
     client_id: &ClientId,
     completion: &ConnectCompletion,
 ) -> Result<Account, ConnectError> {
     let mut unit = identity.unit();
     let account = vault.plan_completion(&mut unit, user_id, client_id, completion).await?;
+    let ended = gate.plan_connected(&mut unit, user_id, &account.connection).await?;
     match vault.commit(unit).await {
-        Ok(_) => Ok(account),
+        Ok(_) => {
+            gate.wake(ended).await;
+            Ok(account)
+        }
         Err(error) if error.is_conflict("connect is over") => Err(ConnectError::Over),
         Err(StoreError::Conflict { .. }) => Err(ConnectError::Changed),
         Err(error) => Err(error.into()),

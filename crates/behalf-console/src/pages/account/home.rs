@@ -123,7 +123,7 @@ pub(crate) async fn end_session(
 }
 
 /// What people call the browser that says this of itself; its own words where they are not known.
-fn browser_name(user_agent: &str) -> String {
+pub(crate) fn browser_name(user_agent: &str) -> String {
     let find = |names: &[(&'static str, &'static str)]| {
         names.iter().find(|(part, _)| user_agent.contains(part)).map(|(_, name)| *name)
     };
