@@ -3,6 +3,7 @@
 mod dialects;
 mod forged;
 mod journey;
+mod kill;
 mod model;
 mod page;
 
