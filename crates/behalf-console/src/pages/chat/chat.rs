@@ -63,7 +63,7 @@ const SUGGESTIONS: [Suggestion; 3] = [
     },
     Suggestion {
         title: "Ask the internal documents",
-        text: "What do our internal documents say about working from home?",
+        text: "What do our internal documents say about remote work?",
     },
 ];
 
@@ -184,12 +184,16 @@ fn thread_row(thread: ThreadSummary, current: &str, now: Timestamp) -> ThreadRow
 }
 
 fn turn_row(turn: TurnView, now: Timestamp) -> TurnRow {
+    let pieces = pieces(&turn.events, now);
+    // Between what a call waits for and the wait itself there is a moment that nobody needs to see.
+    let waits = pieces.iter().any(|piece| matches!(piece, Piece::Card(card) if card.can_cancel));
     TurnRow {
-        pieces: pieces(&turn.events, now),
+        pieces,
         turn_id: turn.turn_id,
         text: turn.text,
         asked: Shown::new(turn.created_at, now),
         standing: match turn.standing {
+            Standing::Running if waits => "waiting",
             Standing::Running => "running",
             Standing::Waiting => "waiting",
             Standing::Over => "over",

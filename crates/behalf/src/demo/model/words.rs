@@ -124,7 +124,8 @@ fn list(output: &Value) -> String {
         let about = text(&item, "description");
         format!("- **{}** ({stars} stars): {about} {}", text(&item, "name"), text(&item, "url"))
     });
-    let passages = items("results").into_iter().filter(Value::is_object).map(|item| {
+    // The best three: more is not read.
+    let passages = items("results").into_iter().filter(Value::is_object).take(3).map(|item| {
         let passage = text(&item, "text").split_whitespace().collect::<Vec<_>>().join(" ");
         format!("- **{}**: {passage}", text(&item, "title"))
     });
