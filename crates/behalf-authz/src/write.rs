@@ -2,6 +2,7 @@
 //! then shown to readers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, TenantId};
 use behalf_fga::{Change, WriteRequest};
@@ -15,7 +16,9 @@ use crate::error::AuthzError;
 use crate::state::{OpenStore, Writer};
 
 /// How often a write is planned again because another node was faster.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 20;
+/// The longest pause before that, so that nodes do not meet again at once.
+const MAX_PAUSE_MILLIS: u64 = 64;
 
 /// A write that fits the store as it is; the store is held until it is committed or dropped.
 #[derive(Debug)]
@@ -185,17 +188,26 @@ impl Authz {
         request: &WriteRequest,
         actor: &Actor,
     ) -> Result<i64, AuthzError> {
-        for _attempt in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let Some(planned) = self.plan_write(store_id, model_id, request, actor).await? else {
                 return Ok(self.open(store_id).await?.writer.lock().await.revision());
             };
             let revision = planned.revision();
             match self.commit(self.unit(), vec![planned]).await {
                 Ok(_) => return Ok(revision),
-                Err(error) if error.is_conflict("store moved") => {}
+                Err(error) if error.is_conflict("store moved") => self.pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AuthzError::Contention)
+    }
+
+    /// Lets another node finish; a random time, longer with each attempt.
+    async fn pause(&self, attempt: u32) {
+        let mut byte = [0];
+        self.0.rng.fill(&mut byte);
+        let longest = 1_u64.checked_shl(attempt).unwrap_or(u64::MAX).min(MAX_PAUSE_MILLIS);
+        let millis = u64::from(byte[0]).saturating_mul(longest) / 256;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 }

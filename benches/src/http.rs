@@ -1,0 +1,189 @@
+//! The server's routes under load.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::load::{self, Connection, post};
+use crate::report::{Budget, Report};
+use crate::server::Server;
+
+const LENGTH: Duration = Duration::from_secs(5);
+const CONNECTIONS: usize = 64;
+const FORM: &str = "application/x-www-form-urlencoded";
+const STORE: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+const BATCH: usize = 50;
+
+const SETUP: &str = r#"
+users:
+  - {user_id: "auth0|owner", username: owner, password: owner-password}
+clients:
+  - client_id: web
+    client_secret: web-secret
+    grant_types: [authorization_code, refresh_token, password, client_credentials]
+resource_servers:
+  - {identifier: "https://rs256.example/", scopes: ["read:x"], signing_alg: RS256}
+  - {identifier: "https://es256.example/", scopes: ["read:x"], signing_alg: ES256, allow_offline_access: true}
+client_grants:
+  - {client_id: web, audience: "https://rs256.example/", scope: ["read:x"]}
+  - {client_id: web, audience: "https://es256.example/", scope: ["read:x"]}
+fga:
+  api_keys: [{name: bench, key: "bench-key", stores: ["*"], scopes: ["read:fga", "check:fga", "write:fga"]}]
+  stores:
+    - id: 01ARZ3NDEKTSV4RRFFQ69G5FAV
+      name: documents
+      model: |
+        model
+          schema 1.1
+        type user
+        type doc
+          relations
+            define owner: [user]
+            define viewer: [user, user:*]
+            define can_view: owner or viewer
+"#;
+
+pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(dir.path(), SETUP).await?;
+    let address = server.address.clone();
+    fill(&address).await?;
+    checks(report, &address).await?;
+    tokens(report, &address).await?;
+    refresh(report, &address).await?;
+    logins(report, &address).await?;
+    report.row("resident memory after the load", server.resident_mb()?, "MB", Budget::None);
+    Ok(())
+}
+
+fn fga(address: &str, operation: &str, body: &Value) -> Vec<u8> {
+    let path = format!("/stores/{STORE}/{operation}");
+    post(
+        address,
+        &path,
+        "application/json",
+        "authorization: Bearer bench-key\r\n",
+        &body.to_string(),
+    )
+}
+
+/// Ten thousand tuples, a hundred at a time.
+async fn fill(address: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    for chunk in 0..100 {
+        let keys: Vec<Value> = (0..100).map(|n| tuple("viewer", n, chunk * 100 + n)).collect();
+        let request = fga(address, "write", &json!({"writes": {"tuple_keys": keys}}));
+        let answer = connection.ask(&request).await?;
+        anyhow::ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+    Ok(())
+}
+
+fn tuple(relation: &str, user: usize, doc: usize) -> Value {
+    json!({"user": format!("user:u{user}"), "relation": relation, "object": format!("doc:d{doc}")})
+}
+
+async fn checks(report: &mut Report, address: &str) -> anyhow::Result<()> {
+    let to = address.to_owned();
+    let check = move |connection: usize, n: usize| {
+        let key = tuple("can_view", n % 100, (connection * 131 + n) % 10_000);
+        fga(&to, "check", &json!({"tuple_key": key}))
+    };
+    let rate = load::closed(address, CONNECTIONS, LENGTH, check.clone()).await?;
+    report.row("check over HTTP", rate, "/s", Budget::AtLeast(25_000.0));
+    let (median, p99) = load::open(address, CONNECTIONS, rate * 0.7, LENGTH, check).await?;
+    report.row("check over HTTP at 70 %, median", millis(median), "ms", Budget::None);
+    report.row("check over HTTP at 70 %, p99", millis(p99), "ms", Budget::AtMost(2.0));
+
+    let to = address.to_owned();
+    let batch = move |connection: usize, n: usize| {
+        let checks: Vec<Value> = (0..BATCH)
+            .map(|item| {
+                let key = tuple("can_view", item, (connection * 131 + n + item) % 10_000);
+                json!({"tuple_key": key, "correlation_id": format!("c{item}")})
+            })
+            .collect();
+        fga(&to, "batch-check", &json!({"checks": checks}))
+    };
+    let rate = load::closed(address, CONNECTIONS, LENGTH, batch).await? * 50.0;
+    report.row("checks in batches of 50 over HTTP", rate, "/s", Budget::AtLeast(300_000.0));
+    Ok(())
+}
+
+async fn tokens(report: &mut Report, address: &str) -> anyhow::Result<()> {
+    for (algorithm, budget) in [("rs256", 850.0), ("es256", 8_000.0)] {
+        let body = format!(
+            "grant_type=client_credentials&client_id=web&client_secret=web-secret\
+             &audience=https%3A%2F%2F{algorithm}.example%2F"
+        );
+        let request = post(address, "/oauth/token", FORM, "", &body);
+        let rate = load::closed(address, CONNECTIONS, LENGTH, move |_, _| request.clone()).await?;
+        let what = format!("client-credentials tokens, {}", algorithm.to_uppercase());
+        report.row(&what, rate, "/s", Budget::AtLeast(budget));
+    }
+    Ok(())
+}
+
+async fn refresh(report: &mut Report, address: &str) -> anyhow::Result<()> {
+    // Each connection follows a chain of its own: the next token is in the answer.
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut chains = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut connection = Connection::open(address).await?;
+        let token = next_token(&mut connection, address, &sign_in()).await?;
+        chains.push((connection, token));
+    }
+    let begun = Instant::now();
+    for (mut connection, mut token) in chains {
+        let address = address.to_owned();
+        tasks.spawn(async move {
+            let mut count: u32 = 0;
+            while begun.elapsed() < LENGTH {
+                let body = format!(
+                    "grant_type=refresh_token&client_id=web&client_secret=web-secret\
+                     &refresh_token={token}"
+                );
+                token = next_token(&mut connection, &address, &body).await?;
+                count += 1;
+            }
+            anyhow::Ok(count)
+        });
+    }
+    let mut total: u32 = 0;
+    while let Some(done) = tasks.join_next().await {
+        total += done??;
+    }
+    let rate = f64::from(total) / begun.elapsed().as_secs_f64();
+    report.row("refresh with durable rotation, ES256", rate, "/s", Budget::AtLeast(5_000.0));
+    Ok(())
+}
+
+fn sign_in() -> String {
+    "grant_type=password&client_id=web&client_secret=web-secret&username=owner\
+     &password=owner-password&scope=offline_access%20read%3Ax\
+     &audience=https%3A%2F%2Fes256.example%2F"
+        .to_owned()
+}
+
+async fn next_token(
+    connection: &mut Connection,
+    address: &str,
+    body: &str,
+) -> anyhow::Result<String> {
+    let answer = connection.ask(&post(address, "/oauth/token", FORM, "", body)).await?;
+    let text: Value = serde_json::from_slice(&answer.body)?;
+    let token = text.get("refresh_token").and_then(Value::as_str);
+    Ok(token.with_context(|| format!("no refresh token in {text}"))?.to_owned())
+}
+
+async fn logins(report: &mut Report, address: &str) -> anyhow::Result<()> {
+    let request = post(address, "/oauth/token", FORM, "", &sign_in());
+    let rate = load::closed(address, 4, LENGTH, move |_, _| request.clone()).await?;
+    report.row("password logins, Argon2id 19 MiB", rate, "/s", Budget::AtLeast(35.0));
+    Ok(())
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
