@@ -12,6 +12,7 @@ mod browser;
 mod client;
 mod database;
 mod forge;
+mod provider;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use tower::ServiceExt as _;
 pub use browser::{Browser, Page};
 pub use client::{Client, code_challenge, post_form, query_of};
 pub use forge::{base64url, forge, hmac_sha256, rewritten};
+pub use provider::{decide_at_provider, github_connection, start_provider};
 
 /// The issuer of every server under test.
 pub const ISSUER: &str = "https://behalf.test/";

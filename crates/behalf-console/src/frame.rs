@@ -22,6 +22,7 @@ const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Chat", "/console/chat", "chat", Seen::ByAll),
     ("Approvals", "/account/approvals", "approval", Seen::ByAll),
     ("Traces", "/console/traces", "trace", Seen::ByAll),
+    ("Connections", "/account/connections", "link", Seen::ByAll),
     ("Account", "/account", "person", Seen::ByAll),
 ];
 

@@ -49,6 +49,7 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(get.clone(), "/account/approvals/events", Rule::Person, account::approvals::events)
         .route(get.clone(), "/account/approvals/{id}", Rule::Person, account::approval::get)
         .route(post.clone(), "/account/approvals/{id}", Rule::Person, account::approval::post)
+        .merge(connection_routes(context))
         .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(
@@ -57,6 +58,22 @@ pub fn routes(context: &HttpContext) -> Routes {
             Rule::Role(Resource::Dashboards, Right::Read),
             overview::overview::get,
         )
+}
+
+/// Connecting accounts at providers.
+fn connection_routes(context: &HttpContext) -> Routes {
+    use pages::{account, connections};
+    const LIST: &str = "/account/connections";
+    const DISCONNECT: &str = "/account/connections/disconnect";
+    let administers = Rule::Role(Resource::IssuerSettings, Right::Read);
+    let (get, post) = (Method::GET, Method::POST);
+    Routes::new(context.clone(), denied)
+        .route(get.clone(), "/account/connect", Rule::Person, account::connect::get)
+        .route(post.clone(), "/account/connect", Rule::Person, account::connect::post)
+        .route(get.clone(), "/login/callback", Rule::Public, account::callback::get)
+        .route(get.clone(), LIST, Rule::Person, account::connections::get)
+        .route(post, DISCONNECT, Rule::Person, account::connections::disconnect)
+        .route(get, "/console/connections", administers, connections::list::get)
 }
 
 /// The first page: her overview.

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod chat;
+pub(crate) mod connections;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
 pub(crate) mod traces;
@@ -21,6 +22,12 @@ pub fn samples() -> Vec<(String, String)> {
         ("logout", sign_in::logout::samples().iter().map(|page| page.render()).collect()),
         ("approvals", account::approvals::samples().iter().map(|page| page.render()).collect()),
         ("approval", account::approval::samples().iter().map(|page| page.render()).collect()),
+        ("connect", account::connect::samples().iter().map(|page| page.render()).collect()),
+        (
+            "account-connections",
+            account::connections::samples().iter().map(|page| page.render()).collect(),
+        ),
+        ("connections", connections::list::samples().iter().map(|page| page.render()).collect()),
         ("account", account::home::samples().iter().map(|page| page.render()).collect()),
         ("chat", chat::chat::samples().iter().map(|page| page.render()).collect()),
         ("traces", traces::list::samples().iter().map(|page| page.render()).collect()),

@@ -2,4 +2,7 @@
 
 pub(crate) mod approval;
 pub(crate) mod approvals;
+pub(crate) mod callback;
+pub(crate) mod connect;
+pub(crate) mod connections;
 pub(crate) mod home;

@@ -1,0 +1,3 @@
+//! How the connections to providers are set up.
+
+pub(crate) mod list;
