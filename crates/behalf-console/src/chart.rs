@@ -7,12 +7,12 @@ pub(crate) use waterfall::{Waterfall, icon, kind_words, outcome_words};
 
 /// The picture's size, in its own units.
 const WIDTH: i64 = 400;
-const HEIGHT: i64 = 170;
+const HEIGHT: i64 = 190;
 /// What is left for the axes.
-const LEFT: i64 = 44;
+const LEFT: i64 = 58;
 const RIGHT: i64 = 6;
-const TOP: i64 = 16;
-const BOTTOM: i64 = 22;
+const TOP: i64 = 30;
+const BOTTOM: i64 = 26;
 
 /// A series: what it is called, and the class that colours it.
 #[derive(Clone, Copy, Debug)]

@@ -38,7 +38,8 @@ fn activity(days: &[DayFigures]) -> BarChart {
                 format!("{} failed", count(failed))
             };
             let runs = counted(total, "run", "runs");
-            format!("{runs} {}, most on {}; {failed}", span(days), figures::day(busiest.day))
+            let most = if busiest.traces == total { "all" } else { "most" };
+            format!("{runs} {}, {most} on {}; {failed}", span(days), figures::day(busiest.day))
         }
     };
     let series = [
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(
             titles(&[quiet.clone(), busy]),
             [
-                "5 runs in 2 days, most on 24 Nov; 1 failed",
+                "5 runs in 2 days, all on 24 Nov; 1 failed",
                 "5 decisions: 4 allowed, 1 denied",
                 "$0.0042 in 2 days for 3 model calls; 1 without a known price",
             ]

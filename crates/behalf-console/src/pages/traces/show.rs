@@ -1,6 +1,7 @@
 //! `/console/traces/{trace_id}`: one run as a waterfall, and beside it what a span says.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -208,7 +209,7 @@ impl SpanFacts {
             icon: icon(span.kind),
             mark,
             took: figures::duration(span.ended_at.since(span.started_at)),
-            offset: figures::duration(span.started_at.since(trace.summary.started_at)),
+            offset: offset_words(span.started_at.since(trace.summary.started_at)),
             path: path_of(trace, span, details),
             instructions: of("system", &detail.facts.instructions),
             input: of(input_words, &detail.facts.input),
@@ -219,6 +220,14 @@ impl SpanFacts {
             facts: facts(span, &detail),
             attributes: detail.attributes.iter().map(attribute).collect(),
         }
+    }
+}
+
+/// When a span began, in words.
+fn offset_words(offset: Duration) -> String {
+    match offset {
+        Duration::ZERO => "from the start".to_owned(),
+        offset => format!("{} after the start", figures::duration(offset)),
     }
 }
 
@@ -292,7 +301,7 @@ pub(crate) fn samples() -> Vec<TracePage> {
         name: "invoke_agent behalf".to_owned(),
         status: "open".to_owned(),
         started_at: now,
-        ended_at: now.plus(std::time::Duration::from_secs(9)),
+        ended_at: now.plus(Duration::from_secs(9)),
         spans: 4,
         input_tokens: 900,
         output_tokens: 40,
@@ -305,8 +314,8 @@ pub(crate) fn samples() -> Vec<TracePage> {
         kind,
         name: format!("{id} <b>"),
         waits: kind == SpanKind::Approval,
-        started_at: now.plus(std::time::Duration::from_secs(from)),
-        ended_at: now.plus(std::time::Duration::from_secs(to)),
+        started_at: now.plus(Duration::from_secs(from)),
+        ended_at: now.plus(Duration::from_secs(to)),
         ..SpanSummary::named(id, parent)
     };
     let trace = Trace {
