@@ -43,7 +43,7 @@ fn activity(days: &[DayFigures]) -> BarChart {
         }
     };
     let series = [
-        Series { label: "went well", class: "accent" },
+        Series { label: "not failed", class: "accent" },
         Series { label: "failed", class: "danger" },
     ];
     let about = About { id: "activity", title, unit: "runs a day", write: count };
