@@ -7,11 +7,13 @@
 )]
 
 mod access_coverage;
+mod approvals;
 mod attacks;
 mod attacks_fga;
 mod attacks_setup;
 mod authorize;
 mod chat;
+mod ciba;
 mod codes;
 mod conformance_fga;
 mod connect;
