@@ -246,7 +246,7 @@ async fn denied_expired_unknown_and_foreign_requests_give_nothing() {
     let real = ask(&server, &[]).await;
     for forged in [
         "x",
-        &real[..real.len() - 1],
+        real.strip_suffix(|_: char| true).unwrap(),
         &format!("{real}A"),
         &real.to_lowercase(),
         &real.replace("bhf_cr_", "bhf_ac_"),
