@@ -19,6 +19,7 @@ mod conformance_fga;
 mod connect;
 mod consent;
 mod console;
+mod documents;
 mod exchange;
 mod fga;
 mod gate;

@@ -25,6 +25,9 @@ pub enum Command {
     /// Look at or change the schema of a PostgreSQL database. The embedded store migrates itself.
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// Work with documents.
+    #[command(subcommand)]
+    Documents(DocumentsCommand),
     /// Make a local certificate authority for development, and print how to trust it.
     DevCa(DataArgs),
 }
@@ -177,4 +180,39 @@ pub struct ApplyArgs {
     /// Write generated secrets to this file (0600) instead of the terminal.
     #[arg(long, value_name = "FILE")]
     pub secrets_out: Option<PathBuf>,
+}
+
+/// `behalf documents`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DocumentsCommand {
+    /// Import the text files of a folder: text, Markdown, HTML, manual pages, also gzipped.
+    /// Importing again replaces what has changed.
+    Import(ImportArgs),
+}
+
+/// `behalf documents import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Who becomes their owner: a user's id, address or user name. Without one nobody sees them
+    /// until tuples say so.
+    #[arg(long, value_name = "USER")]
+    pub owner: Option<String>,
+    /// Only files that fit, e.g. `*.md` or `guides/**/*.html`.
+    #[arg(long, value_name = "PATTERN")]
+    pub glob: Option<String>,
+    /// Where the data lies.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Which database holds it.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The key that wraps every other key, as for `serve`.
+    #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
+    pub root_key: Option<String>,
+    /// Issuer to use while no server runs, as for `serve`.
+    #[arg(long, env = "BEHALF_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod demo;
+mod documents;
 mod migrate;
 mod serve;
 
@@ -43,6 +44,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         }
         Command::Apply(args) => apply::apply(args).await,
         Command::Migrate(command) => migrate::migrate(command).await,
+        Command::Documents(command) => Box::pin(documents::documents(command)).await,
         Command::DevCa(args) => dev_ca(&args),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Whoever can open the socket (0600) may run every command; the record names the local user.
 
+pub(crate) mod import;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,6 +23,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -28,8 +31,8 @@ use tokio::sync::watch;
 use crate::setup_file::{self, Source};
 use crate::wiring::Server;
 
-/// The largest request or answer, in bytes.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+/// The largest request or answer, in bytes: a document, escaped, with room to spare.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// `POST /apply`.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +65,7 @@ pub(crate) async fn serve(
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let router: Router = Router::new()
         .route("/apply", post(apply))
+        .route("/documents", post(import::post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
@@ -133,15 +137,32 @@ pub(crate) async fn request_apply(
     dir: &Path,
     request: &ApplyRequest,
 ) -> anyhow::Result<SetupOutcome> {
-    let path = dir.join("control.sock");
-    let stream = UnixStream::connect(&path).await.with_context(|| {
-        format!("another process holds {}, but {} does not answer", dir.display(), path.display())
+    let answer: ApplyAnswer = ask(dir, "/apply", request).await?;
+    let secrets = answer
+        .secrets
+        .into_iter()
+        .map(|(client_id, secret)| Ok((client_id.parse()?, Secret::new(secret))));
+    Ok(SetupOutcome {
+        changes: answer.changes,
+        secrets: secrets.collect::<anyhow::Result<Vec<_>>>()?,
+    })
+}
+
+/// Asks the server that holds `dir` something, and reads its answer.
+async fn ask<A: DeserializeOwned>(
+    dir: &Path,
+    path: &str,
+    request: &impl Serialize,
+) -> anyhow::Result<A> {
+    let socket = dir.join("control.sock");
+    let stream = UnixStream::connect(&socket).await.with_context(|| {
+        format!("another process holds {}, but {} does not answer", dir.display(), socket.display())
     })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::task::spawn(connection);
     let body = Full::new(Bytes::from(serde_json::to_vec(request)?));
-    let request = Request::post("http://control/apply")
+    let request = Request::post(format!("http://control{path}"))
         .header(header::HOST, "control")
         .header(header::CONTENT_TYPE, "application/json")
         .body(body)?;
@@ -154,13 +175,5 @@ pub(crate) async fn request_apply(
     if status != StatusCode::OK {
         bail!("{}", String::from_utf8_lossy(&body));
     }
-    let answer: ApplyAnswer = serde_json::from_slice(&body)?;
-    let secrets = answer
-        .secrets
-        .into_iter()
-        .map(|(client_id, secret)| Ok((client_id.parse()?, Secret::new(secret))));
-    Ok(SetupOutcome {
-        changes: answer.changes,
-        secrets: secrets.collect::<anyhow::Result<Vec<_>>>()?,
-    })
+    Ok(serde_json::from_slice(&body)?)
 }
