@@ -23,7 +23,7 @@ client_grants:
   - {client_id: machine, audience: "https://behalf.test/api/", scope: ["read:documents", "import:documents"]}
 fga:
   api_keys:
-    - {name: all, key: "fga-key", stores: ["*"], scopes: ["read:fga", "check:fga", "write:fga", "admin:fga"]}
+    - {name: all, key: "key-of-all-stores", stores: ["*"], scopes: ["read:fga", "check:fga", "write:fga", "admin:fga"]}
   stores:
     - id: 01ARZ3NDEKTSV4RRFFQ69G5FAV
       name: documents
@@ -144,12 +144,15 @@ async fn call(server: &TestServer, method: Method, path: &str, token: &str, body
 async fn tuple(server: &TestServer, part: &str, user: &str, relation: &str, object: &str) {
     let key = json!({"user": user, "relation": relation, "object": object});
     let body = json!({part: {"tuple_keys": [key]}});
-    call(server, Method::POST, &format!("{STORE}/write"), "fga-key", body).await.expect(200);
+    call(server, Method::POST, &format!("{STORE}/write"), "key-of-all-stores", body)
+        .await
+        .expect(200);
 }
 
 async fn tuples_of(server: &TestServer, object: &str) -> usize {
     let body = json!({"tuple_key": {"object": object}});
-    let answer = call(server, Method::POST, &format!("{STORE}/read"), "fga-key", body).await;
+    let answer =
+        call(server, Method::POST, &format!("{STORE}/read"), "key-of-all-stores", body).await;
     answer.expect(200).json()["tuples"].as_array().unwrap().len()
 }
 
@@ -341,7 +344,9 @@ async fn conditions_and_exclusions_are_decided_at_hand_over() {
         "condition": {"name": "in_hours"},
     });
     let body = json!({"writes": {"tuple_keys": [key]}});
-    call(&server, Method::POST, &format!("{STORE}/write"), "fga-key", body).await.expect(200);
+    call(&server, Method::POST, &format!("{STORE}/write"), "key-of-all-stores", body)
+        .await
+        .expect(200);
 
     let search = json!({"query": "zebra", "k": 1});
     let found = bob.call(Method::POST, "/api/v1/documents/search", search).await.expect(200).json();

@@ -22,6 +22,8 @@ const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Chat", "/console/chat", "chat", Seen::ByAll),
     ("Approvals", "/account/approvals", "approval", Seen::ByAll),
     ("Traces", "/console/traces", "trace", Seen::ByAll),
+    ("Documents", "/console/documents", "document", Seen::ByAll),
+    ("Authorization", "/console/authorization", "graph", Seen::By(Resource::Authorization)),
     ("Connections", "/account/connections", "link", Seen::ByAll),
     ("Account", "/account", "person", Seen::ByAll),
 ];

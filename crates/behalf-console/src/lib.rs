@@ -21,11 +21,15 @@ use pages::sign_in::message::Message;
 pub use pages::samples;
 pub use theme::with_theme;
 
+/// The largest form with a document, in bytes.
+const UPLOAD_BODY: usize = 3 * behalf_retrieval::MAX_CONTENT_BYTES + 64 * 1024;
+
 /// Every page's route.
 pub fn routes(context: &HttpContext) -> Routes {
     use pages::{account, chat, overview, sign_in, traces};
     let (get, post) = (Method::GET, Method::POST);
-    Routes::new(context.clone(), denied)
+    let routes = Routes::new(context.clone(), denied);
+    with_documents(with_authorization(routes))
         .route(get.clone(), "/", Rule::Person, home)
         .route(get.clone(), "/assets/{file}", Rule::Public, assets::get)
         .route(get.clone(), "/u/login", Rule::Public, sign_in::login::get)
@@ -58,6 +62,37 @@ pub fn routes(context: &HttpContext) -> Routes {
             Rule::Role(Resource::Dashboards, Right::Read),
             overview::overview::get,
         )
+        // A form may say each byte of a document in three.
+        .body_limit(UPLOAD_BODY)
+        .route(Method::POST, "/console/documents/new", Rule::Person, pages::documents::upload::post)
+}
+
+/// Pages of documents.
+fn with_documents(routes: Routes) -> Routes {
+    use pages::documents::{change, list, show, upload};
+    const ONE: &str = "/console/documents/{id}";
+    let (get, post) = (Method::GET, Method::POST);
+    routes
+        .route(get.clone(), "/console/documents", Rule::Person, list::get)
+        .route(get.clone(), "/console/documents/new", Rule::Person, upload::get)
+        .route(get, ONE, Rule::Person, show::get)
+        .route(post.clone(), "/console/documents/{id}/share", Rule::Person, change::share)
+        .route(post.clone(), "/console/documents/{id}/unshare", Rule::Person, change::unshare)
+        .route(post, "/console/documents/{id}/delete", Rule::Person, change::delete)
+}
+
+/// Pages of authorization.
+fn with_authorization(routes: Routes) -> Routes {
+    use pages::authorization::{store, stores, tuples};
+    const STORE: &str = "/console/authorization/{store_id}";
+    let read = Rule::Role(Resource::Authorization, Right::Read);
+    let write = Rule::Role(Resource::Authorization, Right::Write);
+    let (get, post) = (Method::GET, Method::POST);
+    routes
+        .route(get.clone(), "/console/authorization", read, stores::get)
+        .route(get, STORE, read, store::get)
+        .route(post.clone(), "/console/authorization/{store_id}/tuples", write, tuples::write)
+        .route(post, "/console/authorization/{store_id}/tuples/delete", write, tuples::delete)
 }
 
 /// Connecting accounts at providers.

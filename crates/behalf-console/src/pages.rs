@@ -1,8 +1,10 @@
 //! The pages, by area.
 
 pub(crate) mod account;
+pub(crate) mod authorization;
 pub(crate) mod chat;
 pub(crate) mod connections;
+pub(crate) mod documents;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
 pub(crate) mod traces;
@@ -32,6 +34,11 @@ pub fn samples() -> Vec<(String, String)> {
         ("chat", chat::chat::samples().iter().map(|page| page.render()).collect()),
         ("traces", traces::list::samples().iter().map(|page| page.render()).collect()),
         ("trace", traces::show::samples().iter().map(|page| page.render()).collect()),
+        ("documents", documents::list::samples().iter().map(|page| page.render()).collect()),
+        ("document", documents::show::samples().iter().map(|page| page.render()).collect()),
+        ("document-upload", documents::upload::samples().iter().map(|p| p.render()).collect()),
+        ("stores", authorization::stores::samples().iter().map(|p| p.render()).collect()),
+        ("store", authorization::store::samples().iter().map(|page| page.render()).collect()),
         ("overview", overview::overview::samples().iter().map(|page| page.render()).collect()),
     ];
     let named = pages.into_iter().flat_map(|(name, pages)| {

@@ -42,6 +42,15 @@ pub fn title_of(content_type: ContentType, content: &str) -> Option<String> {
     title.map(|title| one_line(&title)).filter(|title| !title.is_empty())
 }
 
+/// The text of a document as it is searched, for people to read.
+pub fn as_text(content_type: &str, content: &str) -> String {
+    let content_type = ContentType::parse(content_type).unwrap_or(ContentType::Plain);
+    let text = blocks(content_type, content).into_iter().map(|block| match block {
+        Block::Heading(_, text) | Block::Text(text) => text,
+    });
+    text.collect::<Vec<_>>().join("\n\n")
+}
+
 /// Paragraphs are what blank lines separate.
 fn plain(content: &str) -> Vec<Block> {
     let mut pieces = Pieces::default();

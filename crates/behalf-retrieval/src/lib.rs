@@ -25,7 +25,7 @@ use std::sync::Arc;
 use behalf_core::{Clock, MayRead, Rng, TenantId, new_ulid};
 use behalf_store::{Storage, UnitOfWork};
 
-pub use convert::title_of;
+pub use convert::{as_text, title_of};
 pub use document::{
     ContentType, Document, Draft, InvalidDocument, MAX_CONTENT_BYTES, MAX_TITLE_CHARS, NewDocument,
     check_document_id,

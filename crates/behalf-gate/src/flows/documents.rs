@@ -151,6 +151,18 @@ fn object(document_id: &str) -> String {
     format!("{DOCUMENT_TYPE}:{document_id}")
 }
 
+/// The name that the person has in the store `documents`, if she has one.
+///
+/// # Errors
+/// See [`DocumentError`].
+pub async fn own_name(
+    parts: DocumentParts<'_>,
+    user: &User,
+) -> Result<Option<String>, DocumentError> {
+    let store = parts.authz.find_store_by_name(DOCUMENTS).await?;
+    Ok(store.and_then(|store| name_in(&store, user)))
+}
+
 /// Stores a new document, which the caller owns.
 ///
 /// # Errors
