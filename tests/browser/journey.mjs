@@ -68,7 +68,7 @@ async function accessible(page, name) {
 }
 
 async function connectGitHub(page, name) {
-  await page.getByRole('link', { name: /connect/i }).first().click();
+  await page.locator('.turn a[href^="/account/connect"]').last().click();
   await page.waitForURL(/\/account\/connect/, WAIT);
   await accessible(page, 'connect');
   if (name === 'ann') await shot(page, 'connect');
@@ -104,7 +104,7 @@ try {
 
   // 2. Repositories: the chat asks her to connect, then goes on by itself.
   await ann.getByRole('button', { name: /Next\.js/ }).click();
-  await ann.getByRole('link', { name: /connect/i }).first().waitFor(WAIT);
+  await ann.locator('.turn a[href^="/account/connect"]').waitFor(WAIT);
   await shot(ann, 'connect-card');
   await accessible(ann, 'chat with a connect card');
   const chat = ann.url();
