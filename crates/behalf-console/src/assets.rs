@@ -92,3 +92,23 @@ const fn fnv1a(bytes: &[u8]) -> u64 {
     }
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A brace lost in a merge hides every rule behind it from screens of another width.
+    #[test]
+    fn every_block_of_the_stylesheet_is_closed() {
+        let mut depth = 0_i32;
+        for byte in STYLESHEET.bytes {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                _ => {}
+            }
+            assert!((0..=2).contains(&depth), "depth {depth}");
+        }
+        assert_eq!(depth, 0);
+    }
+}
