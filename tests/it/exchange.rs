@@ -346,7 +346,16 @@ async fn every_hand_out_and_every_refusal_is_recorded_without_a_token() {
     exchange(&server, &APP, text(&other, "refresh_token"), REFRESH).await.expect(401);
     let recorded: Vec<_> = server.outbox().await.split_off(before);
     let kinds: Vec<&str> = recorded.iter().map(|row| row.kind.as_str()).collect();
-    assert_eq!(kinds, ["provider_token.issued", "token.refused", "token.issued", "token.refused"]);
+    assert_eq!(
+        kinds,
+        [
+            "provider_token.issued",
+            "token.refused",
+            "sign_in.succeeded",
+            "token.issued",
+            "token.refused"
+        ]
+    );
     let issued: Value = serde_json::from_str(&recorded[0].facts).unwrap();
     assert_eq!(issued["connection"], "github");
     assert_eq!(issued["sub"], "auth0|owner");
