@@ -21,6 +21,7 @@ mod consent;
 mod console;
 mod documents;
 mod exchange;
+mod export;
 mod fga;
 mod gate;
 mod kill;

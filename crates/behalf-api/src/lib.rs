@@ -2,6 +2,7 @@
 //! the outcome into its dialect's words; it decides nothing.
 
 pub mod agent;
+pub mod audit;
 pub mod behalf;
 pub mod fga;
 pub mod health;

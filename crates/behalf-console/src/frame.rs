@@ -25,6 +25,7 @@ const ENTRIES: &[(&str, &str, &str, Seen)] = &[
     ("Documents", "/console/documents", "document", Seen::ByAll),
     ("Authorization", "/console/authorization", "graph", Seen::By(Resource::Authorization)),
     ("Connections", "/account/connections", "link", Seen::ByAll),
+    ("Audit", "/console/audit", "audit", Seen::By(Resource::VerificationRecords)),
     ("Account", "/account", "person", Seen::ByAll),
 ];
 

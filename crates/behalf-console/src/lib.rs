@@ -23,10 +23,13 @@ pub use theme::with_theme;
 
 /// The largest form with a document, in bytes.
 const UPLOAD_BODY: usize = 3 * behalf_retrieval::MAX_CONTENT_BYTES + 64 * 1024;
+/// Who sees the log, and who takes records out.
+const RECORDS: Rule = Rule::Role(Resource::VerificationRecords, Right::Read);
+const EXPORTS: Rule = Rule::Role(Resource::AuditExports, Right::Export);
 
 /// Every page's route.
 pub fn routes(context: &HttpContext) -> Routes {
-    use pages::{account, chat, overview, sign_in, traces};
+    use pages::{account, audit, chat, overview, sign_in, traces};
     let (get, post) = (Method::GET, Method::POST);
     let routes = Routes::new(context.clone(), denied);
     with_documents(with_authorization(routes))
@@ -55,6 +58,10 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(post.clone(), "/account/approvals/{id}", Rule::Person, account::approval::post)
         .merge(connection_routes(context))
         .route(post.clone(), "/account/theme", Rule::Person, theme::choose)
+        .route(get.clone(), "/console/audit", RECORDS, audit::records::get)
+        .route(get.clone(), "/console/audit/records/{id}", RECORDS, audit::record::get)
+        .route(get.clone(), "/console/audit/exports", EXPORTS, audit::exports::get)
+        .route(post.clone(), "/console/audit/exports", EXPORTS, audit::exports::post)
         .route(post, "/account/sign-out", Rule::Public, sign_in::logout::sign_out)
         .route(
             get,

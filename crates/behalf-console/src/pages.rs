@@ -1,6 +1,7 @@
 //! The pages, by area.
 
 pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod authorization;
 pub(crate) mod chat;
 pub(crate) mod connections;
@@ -39,6 +40,9 @@ pub fn samples() -> Vec<(String, String)> {
         ("document-upload", documents::upload::samples().iter().map(|p| p.render()).collect()),
         ("stores", authorization::stores::samples().iter().map(|p| p.render()).collect()),
         ("store", authorization::store::samples().iter().map(|page| page.render()).collect()),
+        ("audit", audit::records::samples().iter().map(|page| page.render()).collect()),
+        ("record", audit::record::samples().iter().map(|page| page.render()).collect()),
+        ("exports", audit::exports::samples().iter().map(|page| page.render()).collect()),
         ("overview", overview::overview::samples().iter().map(|page| page.render()).collect()),
     ];
     let named = pages.into_iter().flat_map(|(name, pages)| {

@@ -307,7 +307,7 @@ async fn admit_bearer(
     };
     // A role taken away takes its scopes out of the tokens that carry them.
     let holds = user.as_ref().is_none_or(|user| api.person_still_holds(scope, user));
-    if !token.scopes.contains(scope) || !holds {
+    if !api.admits(&token.scopes, scope) || !holds {
         return Err(Denial::Scope(scope).into());
     }
     Ok(Some(Caller::Token(token, user)))

@@ -85,6 +85,11 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The names that were not taken.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     fn insert(&mut self, name: String, value: String) -> Result<(), ParamsError> {
         if self.0.len() >= MAX_PARAMS {
             return Err(ParamsError::TooMany);

@@ -59,6 +59,15 @@ impl OwnApi {
                 ("write:documents", Anybody),
                 ("import:documents", Role(&[RoleId::Administrator])),
                 ("read:traces", Anybody),
+                (
+                    "read:records",
+                    Role(&[
+                        RoleId::Administrator,
+                        RoleId::Operator,
+                        RoleId::Security,
+                        RoleId::Auditor,
+                    ]),
+                ),
                 ("export:records", Role(&[RoleId::Auditor, RoleId::Security])),
             ],
             Self::Management => MANAGEMENT,
@@ -100,6 +109,16 @@ impl OwnApi {
                     Holder::Role(roles) => roles.iter().any(|role| user.roles.contains(role)),
                 }
         })
+    }
+
+    /// True if a token with these scopes may do what `needed` allows: who may take records out may
+    /// see them.
+    pub fn admits(self, held: &Scopes, needed: &str) -> bool {
+        let is_included = matches!(
+            (self, needed),
+            (Self::Behalf, "read:records") if held.contains("export:records")
+        );
+        is_included || held.contains(needed)
     }
 
     /// True if the API has that scope.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod error;
+mod export;
 mod head;
 mod leaf;
 mod log;
@@ -27,6 +28,7 @@ use tokio::sync::Mutex;
 pub use audit::AuditReport;
 pub use behalf_store::ledger::leaves::LeafFilter;
 pub use error::LedgerError;
+pub use export::{EXPORT_RECORDS_MAX, Export, ExportRequest};
 pub use leaf::ENTRY_BYTES_MAX;
 pub use read::{LogSummary, Record, RecordProof, SignedCheckpoint};
 pub use receipt::Verdict;

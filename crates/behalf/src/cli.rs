@@ -28,6 +28,10 @@ pub enum Command {
     /// Work with documents.
     #[command(subcommand)]
     Documents(DocumentsCommand),
+    /// Take records out of the log, with the proofs that they are what it signed.
+    Export(ExportArgs),
+    /// Check an export or a receipt, offline: exit 0 valid, 1 invalid, 2 not a bundle.
+    Verify(VerifyArgs),
     /// Make a local certificate authority for development, and print how to trust it.
     DevCa(DataArgs),
 }
@@ -215,4 +219,41 @@ pub struct ImportArgs {
     /// Issuer to use while no server runs, as for `serve`.
     #[arg(long, env = "BEHALF_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
+}
+
+/// `behalf export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// Where the data lies.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Which database holds it.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The project whose log is exported.
+    #[arg(long, env = "BEHALF_PROJECT", default_value = "default", value_name = "ID")]
+    pub project: String,
+    /// Not earlier than this: RFC 3339, or a date (midnight UTC).
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Earlier than this: RFC 3339, or a date (midnight UTC).
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Where the bundle goes, a zip.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The key that wraps every other key, as for `serve`.
+    #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
+    pub root_key: Option<String>,
+}
+
+/// `behalf verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// A bundle (zip) or a receipt (.tlog-proof).
+    #[arg(value_name = "BUNDLE|RECEIPT")]
+    pub file: PathBuf,
+    /// A checkpoint that was kept from earlier: the log must begin with it.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
 }

@@ -3,8 +3,10 @@
 mod apply;
 mod demo;
 mod documents;
+mod export;
 mod migrate;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -24,7 +26,7 @@ pub fn run() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("behalf: {error:#}");
             ExitCode::FAILURE
@@ -32,8 +34,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command) -> anyhow::Result<()> {
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Verify(args) => return verify::verify(&args),
+        Command::Export(args) => export::export(args).await,
         Command::Serve(args) => {
             start_logging("info");
             Box::pin(serve::serve(*args)).await
@@ -46,7 +50,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Migrate(command) => migrate::migrate(command).await,
         Command::Documents(command) => Box::pin(documents::documents(command)).await,
         Command::DevCa(args) => dev_ca(&args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Logs to standard error; `BEHALF_LOG` chooses levels, e.g. `info,behalf_http=debug`.

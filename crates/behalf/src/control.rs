@@ -34,6 +34,17 @@ use crate::wiring::Server;
 /// The largest request or answer, in bytes: a document, escaped, with room to spare.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// The largest bundle, in bytes.
+const MAX_BUNDLE: usize = 2 * 1024 * 1024 * 1024;
+
+/// `POST /export`: times as they were typed. Its answer is the bundle.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ExportOrder {
+    pub(crate) project: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+}
+
 /// `POST /apply`.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ApplyRequest {
@@ -67,6 +78,7 @@ pub(crate) async fn serve(
         .route("/apply", post(apply))
         .route("/documents", post(import::post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .route("/export", post(export))
         .with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
@@ -132,6 +144,27 @@ async fn apply(
     }
 }
 
+async fn export(
+    State(server): State<Arc<Server>>,
+    Extension(actor): Extension<Actor>,
+    Json(order): Json<ExportOrder>,
+) -> Response {
+    let made = async {
+        let export = server.ledger.export(&order.request()?, &actor).await?;
+        anyhow::Ok(server.ledger.bundle(&export).await?)
+    };
+    match made.await {
+        Ok(zip) => zip.into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    }
+}
+
+/// Asks the server that holds `dir` for an export; the bundle.
+pub(crate) async fn request_export(dir: &Path, order: &ExportOrder) -> anyhow::Result<Vec<u8>> {
+    let body = serde_json::to_vec(order)?;
+    Ok(post_to(dir, "/export", body, MAX_BUNDLE).await?.to_vec())
+}
+
 /// Asks the server that holds `dir` to apply set-up files.
 pub(crate) async fn request_apply(
     dir: &Path,
@@ -154,26 +187,37 @@ async fn ask<A: DeserializeOwned>(
     path: &str,
     request: &impl Serialize,
 ) -> anyhow::Result<A> {
-    let socket = dir.join("control.sock");
-    let stream = UnixStream::connect(&socket).await.with_context(|| {
-        format!("another process holds {}, but {} does not answer", dir.display(), socket.display())
+    let body = post_to(dir, path, serde_json::to_vec(request)?, MAX_BODY).await?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Posts JSON to the server that holds `dir`; its answer of at most `answer_max` bytes.
+async fn post_to(
+    dir: &Path,
+    route: &str,
+    body: Vec<u8>,
+    answer_max: usize,
+) -> anyhow::Result<Bytes> {
+    let path = dir.join("control.sock");
+    let stream = UnixStream::connect(&path).await.with_context(|| {
+        format!("another process holds {}, but {} does not answer", dir.display(), path.display())
     })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::task::spawn(connection);
-    let body = Full::new(Bytes::from(serde_json::to_vec(request)?));
-    let request = Request::post(format!("http://control{path}"))
+    let body = Full::new(Bytes::from(body));
+    let request = Request::post(format!("http://control{route}"))
         .header(header::HOST, "control")
         .header(header::CONTENT_TYPE, "application/json")
         .body(body)?;
     let answer = sender.send_request(request).await.context("the server hung up")?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
+    let body = Limited::new(answer.into_body(), answer_max).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
     drop(sender);
     driver.abort();
     if status != StatusCode::OK {
         bail!("{}", String::from_utf8_lossy(&body));
     }
-    Ok(serde_json::from_slice(&body)?)
+    Ok(body)
 }

@@ -226,6 +226,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = routes.merge(behalf_api::me::routes(&context));
     let routes = routes.merge(behalf_api::behalf::routes(&context));
     let routes = routes.merge(behalf_api::agent::routes(&context));
+    let routes = routes.merge(behalf_api::audit::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let (router, rules) = routes.into_parts();
     let router = router

@@ -5,6 +5,7 @@
 //! Everything here is synchronous, does no IO and knows nothing of Behalf's server, so that an
 //! auditor can use it alone. Every parser has a limit and names what it refuses.
 
+pub mod bundle;
 pub mod canonical_json;
 pub mod checkpoint;
 mod hash;

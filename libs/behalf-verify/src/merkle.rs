@@ -12,7 +12,8 @@ pub mod tiles;
 pub use frontier::{Frontier, FrontierError};
 pub use nodes::{MemoryTree, Nodes, OutsideTree, range_root};
 pub use proof::{
-    ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
+    ProofError, Step, consistency_proof, inclusion_proof, inclusion_steps, verify_consistency,
+    verify_inclusion,
 };
 
 use crate::hash::{sha256, sha256_of_parts};

@@ -14,7 +14,7 @@ use crate::checkpoint::{CheckpointError, LogPolicy, VerifiedCheckpoint, decimal,
 use crate::merkle::{Hash, PROOF_HASHES_MAX, ProofError, leaf_hash, verify_inclusion};
 use crate::note::{NOTE_BYTES_MAX, Note, NoteError};
 
-pub use extra::ReceiptExtra;
+pub use extra::{ReceiptExtra, ReceiptReport, verify_file};
 
 /// The most extra data that a receipt may carry.
 pub const EXTRA_BYTES_MAX: usize = 64 * 1024;
@@ -55,6 +55,26 @@ pub enum ReceiptError {
     /// The receipt carries neither entry nor key, so it cannot be checked alone.
     #[error("the receipt carries no entry and no key; verify it with the log that it is of")]
     Bare,
+    /// The key in the receipt did not sign the checkpoint that was kept.
+    #[error("the receipt's log did not sign the older checkpoint: {0}")]
+    OtherSigner(#[source] CheckpointError),
+    /// The checkpoint that was kept is of another tree; a receipt does not say how both relate.
+    #[error(
+        "the older checkpoint has {older} entries and the receipt's {own}; a receipt cannot be \
+         compared with it, an export can"
+    )]
+    Incomparable {
+        /// The size of the tree that was kept.
+        older: u64,
+        /// The size of the receipt's tree.
+        own: u64,
+    },
+    /// The log signed two trees of one size.
+    #[error("the log signed two different trees of {size} entries: it shows two histories")]
+    TwoHistories {
+        /// Their size.
+        size: u64,
+    },
     /// The entry is not where the receipt says.
     #[error("the entry is not in the log: {0}")]
     Inclusion(#[from] ProofError),

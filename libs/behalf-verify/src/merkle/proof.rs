@@ -139,6 +139,59 @@ pub fn verify_inclusion(
     if hash == *root { Ok(()) } else { Err(ProofError::Root) }
 }
 
+/// One step on the way from a leaf to the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The hash beside the way.
+    pub sibling: Hash,
+    /// Whether it stands to the left.
+    pub is_left: bool,
+    /// The leaves below it: the first, and the one after the last.
+    pub sibling_covers: (u64, u64),
+    /// The node above both.
+    pub node: Hash,
+    /// The leaves below that.
+    pub covers: (u64, u64),
+}
+
+/// The way that a proof leads from `leaf` to the root, step by step, for showing it. The last
+/// step's node is what [`verify_inclusion`] compares with the root.
+///
+/// # Errors
+/// If the leaf is not in a tree of that size, or the proof is for other numbers.
+pub fn inclusion_steps(
+    leaf: &Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+) -> Result<Vec<Step>, ProofError> {
+    if index >= size {
+        return Err(ProofError::LeafOutsideTree { index, size });
+    }
+    expect_len(proof, inclusion_len(index, size))?;
+    // From the root down, where the splits are; the hashes come from the leaf up.
+    let mut splits = Vec::new();
+    let (mut start, mut end) = (0, size);
+    while end.saturating_sub(start) > 1 {
+        let middle = middle(start, end);
+        let whole = (start, end);
+        if index < middle {
+            splits.push((whole, (middle, end), false));
+            end = middle;
+        } else {
+            splits.push((whole, (start, middle), true));
+            start = middle;
+        }
+    }
+    let mut node = *leaf;
+    let steps = splits.into_iter().rev().zip(proof).map(|(split, sibling)| {
+        let (covers, sibling_covers, is_left) = split;
+        node = if is_left { node_hash(sibling, &node) } else { node_hash(&node, sibling) };
+        Step { sibling: *sibling, is_left, sibling_covers, node, covers }
+    });
+    Ok(steps.collect())
+}
+
 /// Checks that the tree with `new` leaves and `new_root` begins with the tree with `old` leaves
 /// and `old_root`.
 ///

@@ -281,3 +281,23 @@ fn hostile_sizes_neither_hang_nor_overflow() {
         }
     }
 }
+
+#[test]
+fn the_steps_of_a_proof_lead_to_the_root_and_cover_the_tree() {
+    for size in 1..40_u64 {
+        let tree: MemoryTree = (0..size).map(|n| leaf_hash(&n.to_be_bytes())).collect();
+        for index in 0..size {
+            let proof = inclusion_proof(&tree, index, size).unwrap().unwrap();
+            let leaf = leaf_hash(&index.to_be_bytes());
+            let steps = inclusion_steps(&leaf, index, size, &proof).unwrap();
+            let top = steps.last().map_or(leaf, |step| step.node);
+            assert_eq!(top, tree.root(), "{index} of {size}");
+            for step in &steps {
+                let (first, end) = step.sibling_covers;
+                assert_eq!(range_root(&tree, first, end).unwrap(), step.sibling);
+                assert!(step.covers.0 <= first && end <= step.covers.1);
+            }
+        }
+        assert!(inclusion_steps(&[0; 32], size, size, &[]).is_err());
+    }
+}

@@ -50,3 +50,40 @@ impl Receipt {
         Ok((extra, verified))
     }
 }
+
+/// What a valid receipt proves by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptReport {
+    /// The entry and the key.
+    pub extra: ReceiptExtra,
+    /// The entry's place in the log.
+    pub index: u64,
+    /// The signed tree that it is in.
+    pub checkpoint: Checkpoint,
+    /// Whether an older checkpoint that was given is of the very same tree.
+    pub agrees: bool,
+}
+
+/// Checks the text of a receipt with nothing else at hand but, perhaps, a checkpoint that was kept
+/// elsewhere.
+///
+/// # Errors
+/// If the receipt is refused, or does not agree with that checkpoint.
+pub fn verify_file(text: &str, older: Option<&str>) -> Result<ReceiptReport, ReceiptError> {
+    let receipt: Receipt = text.parse()?;
+    let (extra, verified) = receipt.verify_alone()?;
+    let checkpoint = verified.checkpoint;
+    if let Some(older) = older {
+        let key = std::slice::from_ref(&extra.key);
+        let policy = LogPolicy::new(&checkpoint.origin, key, &[], 0)?;
+        let older = policy.verify(older).map_err(ReceiptError::OtherSigner)?.checkpoint;
+        if older.size != checkpoint.size {
+            return Err(ReceiptError::Incomparable { older: older.size, own: checkpoint.size });
+        }
+        if older.root != checkpoint.root {
+            return Err(ReceiptError::TwoHistories { size: older.size });
+        }
+    }
+    let agrees = older.is_some();
+    Ok(ReceiptReport { extra, index: receipt.index(), checkpoint, agrees })
+}

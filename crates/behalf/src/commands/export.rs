@@ -1,0 +1,92 @@
+//! `behalf export`: through the control socket when a server holds the folder, else directly. The
+//! bundle is written by whoever runs the command, not by the server.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use behalf_core::Timestamp;
+use behalf_identity::Issuer;
+use behalf_ledger::ExportRequest;
+
+use super::{apply, system_rng};
+use crate::cli::ExportArgs;
+use crate::config;
+use crate::control::{self, ExportOrder};
+use crate::data_dir::DataDir;
+use crate::system::SystemClock;
+use crate::wiring::{Ports, Server, ServerOptions};
+
+pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
+    let order =
+        ExportOrder { project: args.project.clone(), from: args.from.clone(), to: args.to.clone() };
+    order.request()?;
+    if !args.data.data.is_dir() {
+        bail!("there is no data folder {}", args.data.data.display());
+    }
+    let zip = match DataDir::lock(&args.data.data)? {
+        Some(dir) => export_directly(&dir, &args, &order).await?,
+        None => control::request_export(&args.data.data, &order).await?,
+    };
+    write(&args.out, &zip)?;
+    println!("{}: {} bytes", args.out.display(), zip.len());
+    println!("Check it anywhere with: behalf verify {}", args.out.display());
+    Ok(())
+}
+
+async fn export_directly(
+    dir: &DataDir,
+    args: &ExportArgs,
+    order: &ExportOrder,
+) -> anyhow::Result<Vec<u8>> {
+    let rng = system_rng();
+    let root = dir.root_key(args.root_key.as_deref(), &rng)?;
+    let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
+    // No page is served, so no address matters.
+    let options = ServerOptions {
+        database: config::database(&args.data, &args.database)?,
+        ..ServerOptions::new(Issuer::parse("http://127.0.0.1:8080/")?)
+    };
+    let server = Server::open(dir.path(), &root, options, ports).await?;
+    let made = async {
+        let export = server.ledger.export(&order.request()?, &apply::local_actor()?).await?;
+        // The record of the export itself becomes a leaf before the folder is given back.
+        server.ledger.flush().await?;
+        anyhow::Ok(server.ledger.bundle(&export).await?)
+    };
+    let zip = made.await;
+    server.storage.close().await;
+    zip
+}
+
+impl ExportOrder {
+    /// What is asked for, read strictly.
+    pub(crate) fn request(&self) -> anyhow::Result<ExportRequest> {
+        let time = |text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => Timestamp::from_rfc3339(text)
+                .map(Some)
+                .with_context(|| format!("`{text}` is neither RFC 3339 nor a date")),
+        };
+        let project = self.project.parse().context("this is no project's id")?;
+        Ok(ExportRequest { project, from: time(&self.from)?, to: time(&self.to)? })
+    }
+}
+
+/// Writes the bundle beside its place and moves it there whole; only its owner can read it.
+fn write(path: &Path, zip: &[u8]) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside)?;
+        file.write_all(zip)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write()
+        .inspect_err(|_| drop(std::fs::remove_file(&beside)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

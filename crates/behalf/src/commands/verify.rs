@@ -1,0 +1,107 @@
+//! `behalf verify`: offline, without a data folder. Exit 0 valid, 1 invalid, 2 not a bundle.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use behalf_verify::bundle::{self, BundleError, BundleReport};
+use behalf_verify::hex;
+use behalf_verify::note::{NOTE_BYTES_MAX, VerifierKey};
+use behalf_verify::receipt::{self, ReceiptExtra, ReceiptReport};
+
+use crate::cli::VerifyArgs;
+
+/// The largest file that is read.
+const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    let file = args.file.display();
+    let bytes = read(&args.file, FILE_BYTES_MAX)?;
+    let older = args.checkpoint.as_deref().map(read_note).transpose()?;
+    if bytes.starts_with(receipt::HEADER.as_bytes()) {
+        let text = String::from_utf8_lossy(&bytes);
+        return Ok(match receipt::verify_file(&text, older.as_deref()) {
+            Ok(report) => {
+                print_receipt(&report);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                println!("invalid");
+                println!("{file}: {error}");
+                ExitCode::from(1)
+            }
+        });
+    }
+    Ok(match bundle::verify(&bytes, older.as_deref()) {
+        Ok(report) => {
+            print_bundle(&report);
+            ExitCode::SUCCESS
+        }
+        Err(BundleError::Invalid(faults)) => {
+            println!("invalid");
+            println!("{faults}");
+            ExitCode::from(1)
+        }
+        Err(error @ BundleError::NotABundle(_)) => {
+            eprintln!("behalf: {file}: {error}");
+            ExitCode::from(2)
+        }
+    })
+}
+
+fn print_bundle(report: &BundleReport) {
+    let BundleReport { first, count, older, .. } = report;
+    let end = first.saturating_add(*count);
+    match older {
+        None => println!("valid, unwitnessed"),
+        Some(size) => println!("valid, and begins with the older checkpoint of {size} entries"),
+    }
+    println!("  records      {count} (entries {first} to before {end})");
+    println!("  receipts     {}", report.receipts);
+    println!("  checkpoints  {} earlier ones, all consistent", report.checkpoints);
+    println!("  log          {}", report.origin);
+    println!("  tree         {} entries, root {}", report.size, hex(&report.root));
+    println!("  key          {}", key(&report.key));
+}
+
+fn print_receipt(report: &ReceiptReport) {
+    let ReceiptReport { extra: ReceiptExtra { entry, key: signer }, index, checkpoint, agrees } =
+        report;
+    println!(
+        "{}",
+        if *agrees { "valid, as in the older checkpoint" } else { "valid, unwitnessed" }
+    );
+    println!("  entry        {index}");
+    println!("  log          {}", checkpoint.origin);
+    println!("  tree         {} entries, root {}", checkpoint.size, hex(&checkpoint.root));
+    println!("  key          {}", key(&signer.to_string()));
+    println!("  record       {entry}");
+}
+
+/// A key as people compare it.
+fn key(vkey: &str) -> String {
+    match vkey.parse::<VerifierKey>() {
+        Ok(key) => format!("{} {}", hex(&key.id()), hex(key.public())),
+        Err(_) => vkey.to_owned(),
+    }
+}
+
+fn read_note(path: &Path) -> anyhow::Result<String> {
+    let max = u64::try_from(NOTE_BYTES_MAX).unwrap_or(u64::MAX);
+    // Whatever it holds, the check says what is wrong with it.
+    Ok(String::from_utf8_lossy(&read(path, max)?).into_owned())
+}
+
+fn read(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
+    let place = path.display();
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(|| format!("cannot read {place}"))?;
+    let read = file.take(max.saturating_add(1)).read_to_end(&mut bytes);
+    read.with_context(|| format!("cannot read {place}"))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
+        bail!("{place} has more than {max} bytes");
+    }
+    Ok(bytes)
+}
