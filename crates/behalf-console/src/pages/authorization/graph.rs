@@ -1,5 +1,6 @@
 //! A model as a drawing: a box for each type with its relations, an arrow from each kind of user
-//! that a relation admits. Laid out in columns: a type stands right of those that it refers to.
+//! that a relation admits. A type stands below those that it refers to, and the arrows run in the
+//! margin, so that it fits beside the text and on a phone.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ const MAX_TYPES: usize = 40;
 const MAX_ARROWS: usize = 200;
 /// Measures, in pixels.
 const WIDTH: usize = 230;
-const GAP: usize = 70;
+const ARROWS: usize = 90;
+const GAP: usize = 20;
 const ROW: usize = 34;
 const HEAD: usize = 28;
 const MARGIN: usize = 10;
@@ -53,15 +55,14 @@ pub(crate) struct Arrow {
 /// Draws the model.
 pub(crate) fn draw(model: &AuthorizationModel) -> Drawing {
     let types: Vec<&TypeDefinition> = model.type_definitions.iter().take(MAX_TYPES).collect();
-    let columns = columns(&types);
-    let mut drawing = Drawing::default();
-    let mut filled: BTreeMap<usize, usize> = BTreeMap::new();
-    for definition in &types {
-        let column = columns.get(definition.type_name.as_str()).copied().unwrap_or_default();
-        let x = MARGIN + column * (WIDTH + GAP);
-        let top = filled.entry(column).or_insert(MARGIN);
-        let (y, height) = (*top, HEAD + definition.relations.len() * ROW);
-        *top += height + 24;
+    let ranks = ranks(&types);
+    let rank = |definition: &&&TypeDefinition| ranks.get(definition.type_name.as_str()).copied();
+    let mut ordered: Vec<&&TypeDefinition> = types.iter().collect();
+    ordered.sort_by_key(rank);
+    let mut drawing = Drawing { width: ARROWS + WIDTH + MARGIN, ..Drawing::default() };
+    let mut y = MARGIN;
+    for definition in ordered {
+        let height = HEAD + definition.relations.len() * ROW;
         let rows = definition.relations.iter().enumerate().map(|(index, (name, userset))| {
             let full_rule = rule(definition, name, userset, 0);
             RelationRow {
@@ -71,39 +72,35 @@ pub(crate) fn draw(model: &AuthorizationModel) -> Drawing {
                 full_rule,
             }
         });
-        drawing.boxes.push(TypeBox {
-            x,
-            y,
-            height,
-            name: definition.type_name.clone(),
-            rows: rows.collect(),
-        });
-        drawing.width = drawing.width.max(x + WIDTH + MARGIN);
-        drawing.height = drawing.height.max(y + height + MARGIN);
+        let rows = rows.collect();
+        let name = definition.type_name.clone();
+        drawing.boxes.push(TypeBox { x: ARROWS, y, height, name, rows });
+        y += height + GAP;
     }
+    drawing.height = y;
     drawing.arrows = arrows(&types, &drawing.boxes);
     drawing
 }
 
-/// The column of each type: one more than the rightmost that it refers to. Types in a circle stop
-/// moving after as many rounds as there are types.
-fn columns<'t>(types: &[&'t TypeDefinition]) -> BTreeMap<&'t str, usize> {
-    let mut columns: BTreeMap<&str, usize> =
+/// The rank of each type: one more than the highest that it refers to. Types in a circle stop
+/// rising after a few rounds.
+fn ranks<'t>(types: &[&'t TypeDefinition]) -> BTreeMap<&'t str, usize> {
+    let mut ranks: BTreeMap<&str, usize> =
         types.iter().map(|definition| (definition.type_name.as_str(), 0)).collect();
     for _round in 0..types.len().min(4) {
         for definition in types {
             let own = definition.type_name.as_str();
             let beyond = references(definition)
                 .filter(|(_, reference)| reference.type_name != own)
-                .filter_map(|(_, reference)| columns.get(reference.type_name.as_str()))
+                .filter_map(|(_, reference)| ranks.get(reference.type_name.as_str()))
                 .max()
-                .map_or(0, |column| column + 1);
-            if let Some(column) = columns.get_mut(own) {
-                *column = (*column).max(beyond);
+                .map_or(0, |rank| rank + 1);
+            if let Some(rank) = ranks.get_mut(own) {
+                *rank = (*rank).max(beyond);
             }
         }
     }
-    columns
+    ranks
 }
 
 fn references(definition: &TypeDefinition) -> impl Iterator<Item = (&str, &RelationReference)> {
@@ -119,27 +116,25 @@ fn arrows(types: &[&TypeDefinition], boxes: &[TypeBox]) -> Vec<Arrow> {
         let row = known.rows.iter().find(|row| row.name == relation);
         row.map_or(known.y + HEAD / 2, |row| row.y + ROW / 2)
     };
-    let mut arrows = Vec::new();
+    // `user` and `user:*` of one relation share an arrow.
+    let mut arrows: BTreeMap<(usize, usize), Arrow> = BTreeMap::new();
     for definition in types {
         let Some(target) = find(&definition.type_name) else { continue };
         for (relation, reference) in references(definition) {
             let Some(source) = find(&reference.type_name) else { continue };
-            let from_y = row_y(source, &reference.relation);
-            let to_y = row_y(target, relation);
+            let (from, to) = (row_y(source, &reference.relation), row_y(target, relation));
             let words =
                 format!("{} may be {relation} of {}", reference.to_dsl(), definition.type_name);
-            let (to_x, from_x) = (target.x, source.x + WIDTH);
-            let path = if source.x < target.x {
-                let middle = usize::midpoint(from_x, to_x);
-                format!("M{from_x} {from_y} C{middle} {from_y} {middle} {to_y} {to_x} {to_y}")
-            } else {
-                // Within a column, or backwards: around the right side.
-                let (to_x, bend) = (target.x + WIDTH, from_x.max(target.x + WIDTH) + 44);
-                format!("M{from_x} {from_y} C{bend} {from_y} {bend} {to_y} {to_x} {to_y}")
-            };
-            arrows.push(Arrow { path, words });
+            // A relation that admits its own users goes around its row.
+            let (start, end) = if from == to { (from - 8, to + 8) } else { (from, to) };
+            let bend = ARROWS - 16 - (start.abs_diff(end) / 5).min(ARROWS - 20);
+            let path = format!("M{ARROWS} {start} C{bend} {start} {bend} {end} {ARROWS} {end}");
+            let arrow = arrows.entry((from, to)).or_insert(Arrow { path, words: String::new() });
+            let separator = if arrow.words.is_empty() { "" } else { "; " };
+            arrow.words = format!("{}{separator}{words}", arrow.words);
         }
     }
+    let mut arrows: Vec<Arrow> = arrows.into_values().collect();
     arrows.truncate(MAX_ARROWS);
     arrows
 }
@@ -191,13 +186,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_stand_right_of_what_they_refer_to_and_circles_end() {
+    fn types_stand_below_what_they_refer_to_and_circles_end() {
         let text = "model\n  schema 1.1\ntype user\ntype group\n  relations\n    define member: [user, group#member]\n\
                     type a\n  relations\n    define x: [b, user]\ntype b\n  relations\n    define y: [a]\n";
         let drawing = draw(&AuthorizationModel::from_dsl(text).unwrap());
-        let x = |name: &str| drawing.boxes.iter().find(|known| known.name == name).unwrap().x;
-        assert!(x("user") < x("group") && x("user") < x("a"));
+        let y = |name: &str| drawing.boxes.iter().find(|known| known.name == name).unwrap().y;
+        assert!(y("user") < y("group") && y("user") < y("a"));
         assert_eq!(drawing.arrows.len(), 5);
-        assert!(drawing.width < 4_000);
+        assert!(drawing.height < 4_000);
     }
 }
