@@ -18,7 +18,14 @@ const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
 pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.display();
-    let bytes = read(&args.file, FILE_BYTES_MAX)?;
+    let bytes = match read(&args.file, FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        // Nothing was checked, so it is not called invalid.
+        Err(error) => {
+            eprintln!("behalf: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     let older = args.checkpoint.as_deref().map(read_note).transpose()?;
     if bytes.starts_with(receipt::HEADER.as_bytes()) {
         let text = String::from_utf8_lossy(&bytes);
