@@ -195,6 +195,37 @@ fn a_killed_server_has_every_acknowledged_write_and_no_half_one() {
     }
     let total: usize = acknowledged.iter().sum();
     assert!(total > usize::try_from(rounds).unwrap(), "the writers wrote: {acknowledged:?}");
+    // The sequencer was killed as often: the log verifies, and has each write exactly once, in order.
+    let revisions = recorded_revisions(dir.path());
+    let expected: Vec<u64> = (1..).take(revisions.len()).collect();
+    assert_eq!(revisions, expected);
+    assert!(revisions.len() >= total, "{} of {total} writes are records", revisions.len());
+}
+
+/// The revision of each recorded write of the store, from an export that verifies.
+fn recorded_revisions(dir: &Path) -> Vec<u64> {
+    let out = dir.join("records.zip");
+    let exported = Command::new(env!("CARGO_BIN_EXE_behalf-under-test"))
+        .args(["export", "--data"])
+        .arg(dir.join("data"))
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let zip = std::fs::read(&out).unwrap();
+    behalf_verify::bundle::verify(&zip, None).unwrap();
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
+    let mut records = String::new();
+    zip.by_name("records.jsonl").unwrap().read_to_string(&mut records).unwrap();
+    let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records
+        .filter(|record| {
+            record["type"] == "fga.tuples_written"
+                && record["facts"]["store_id"] == "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+        })
+        .map(|record| record["facts"]["revision"].as_u64().unwrap())
+        .collect()
 }
 
 #[test]

@@ -50,6 +50,9 @@ impl Ledger {
             }
             Err(error) => return Err(error),
         };
+        if let Some(fault) = self.summary(project).await?.fault {
+            report.note(|| fault);
+        }
         let size = checkpoint.size;
         let mut above: BTreeMap<u64, Hash> = BTreeMap::new();
         for level in 0..8 {

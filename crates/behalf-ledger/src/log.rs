@@ -40,11 +40,26 @@ impl Ledger {
         project: &ProjectId,
     ) -> Result<&'m mut Log, LedgerError> {
         if !logs.contains_key(project) {
-            let row = match logs::find(self.storage(), self.tenant(), project).await? {
+            let mut row = match logs::find(self.storage(), self.tenant(), project).await? {
                 Some(row) => row,
                 None => self.create_log(project).await?,
             };
-            logs.insert(project.clone(), self.load_log(&row).await?);
+            let log = loop {
+                match self.load_log(&row).await {
+                    Ok(log) => break log,
+                    // Head, tiles and checkpoint are read one after the other. When another
+                    // sequencer appended meanwhile, they are of different trees.
+                    Err(LedgerError::Fault(fault)) => {
+                        let now = logs::find(self.storage(), self.tenant(), project).await?;
+                        match now {
+                            Some(now) if now.size != row.size => row = now,
+                            _ => return Err(LedgerError::Fault(fault)),
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            logs.insert(project.clone(), log);
         }
         logs.get_mut(project).ok_or(LedgerError::NotFound)
     }
