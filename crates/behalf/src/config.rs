@@ -73,7 +73,7 @@ pub struct Config {
     pub fga_auth: Vec<String>,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
-    /// See [`ServeArgs::chat_hold`].
+    /// See [`ModelArgs::chat_hold`](crate::cli::ModelArgs::chat_hold).
     pub chat_hold: Duration,
 }
 
