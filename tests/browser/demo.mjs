@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const BINARY = process.env.BEHALF_BINARY ?? new URL('../../target/debug/behalf', import.meta.url).pathname;
+export const BINARY = process.env.BEHALF_BINARY ?? new URL('../../target/debug/behalf', import.meta.url).pathname;
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -26,8 +26,8 @@ export async function startDemo() {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';
+  // What it prints are the sample sign-ins; the log is what it writes beside.
   child.stdout.on('data', (text) => (said += text));
-  child.stdout.pipe(log);
   child.stderr.pipe(log);
   let ended = null;
   child.on('exit', (code) => (ended = code ?? 'a signal'));
