@@ -45,16 +45,16 @@ async function decide(id, verdict) {
 // Connects the account on our page and the provider's, as a browser without script does.
 async function connect(path) {
   const here = new Person(base, user, password);
-  let page = await here.open(path);
-  if (!page.left) {
-    const answer = await here.submit(page.text, {}, (form) => form.includes('connect'));
-    page = await here.open(answer.headers.get('location'));
-  }
-  const there = new Person(new URL(page.left).origin, account ?? user, '');
-  let shown = await there.open(page.left);
+  const page = await here.open(path);
+  const sent = await here.submit(page.text, {}, (form) => form.includes('/account/connect'));
+  const away = sent.headers.get('location');
+  const there = new Person(new URL(away).origin, account ?? user, '');
+  let shown = await there.open(away);
   for (let step = 0; shown.text && step < 3; step++) {
-    const answer = await there.submit(shown.text, { login: account ?? user, decision: 'allow' });
-    shown = await there.open(answer.headers.get('location'));
+    const answer = await there.submit(shown.text, { login: account ?? user, decision: 'authorize' });
+    const location = answer.headers.get('location');
+    const isHome = new URL(location, there.base).origin === new URL(base).origin;
+    shown = isHome ? { left: location } : await there.open(location);
   }
   await here.open(shown.left);
 }
