@@ -28,9 +28,6 @@ const BATCH: u32 = 256;
 /// A log signs no more often than this while it grows.
 const SIGNING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often another sequencer may be faster before this one gives up for now.
-const RETRIES: usize = 16;
-
 impl Ledger {
     /// One round of the sequencer: every event that waits becomes a leaf, and each log that has
     /// grown is signed unless it was signed within the last second. Returns how many leaves there
@@ -78,9 +75,9 @@ impl Ledger {
         project: &ProjectId,
     ) -> Result<usize, LedgerError> {
         let mut total = 0_usize;
-        let mut retries = 0;
         loop {
             let log = self.log(logs, project).await?;
+            let from = as_row_number(log.head.size())?;
             let (storage, tenant) = (self.storage(), self.tenant());
             let events = outbox::list_of(storage, tenant, project, BATCH).await?;
             if !events.is_empty()
@@ -88,14 +85,14 @@ impl Ledger {
             {
                 // What is in memory may be ahead of what is stored.
                 logs.remove(project);
-                match error {
-                    // Another sequencer was faster: the head is loaded again.
-                    LedgerError::Store(StoreError::Conflict { .. }) if retries < RETRIES => {
-                        retries += 1;
-                        continue;
-                    }
-                    error => return Err(error),
+                let is_conflict = matches!(error, LedgerError::Store(StoreError::Conflict { .. }));
+                // Another sequencer was faster: the head is loaded again. However often that
+                // happens, the log has grown each time; a head that stands still is a fault.
+                let now = logs::find(storage, tenant, project).await?;
+                if is_conflict && now.is_some_and(|now| now.size != from) {
+                    continue;
                 }
+                return Err(error);
             }
             total = total.saturating_add(events.len());
             if u32::try_from(events.len()).is_ok_and(|count| count < BATCH) {
