@@ -320,16 +320,22 @@ async fn what_no_tuple_allows_is_denied() {
     assert_eq!(denial(gate(&server).ask(&base).await.unwrap()), DenialReason::MandateOver);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_begin_one_call_one_does() {
     let server = world::start().await;
-    let (call, first) = approved(&server, "k").await;
+    for round in 0..20 {
+        one_of_sixteen_begins(&server, &format!("k{round}")).await;
+    }
+}
+
+async fn one_of_sixteen_begins(server: &TestServer, key: &str) {
+    let (call, first) = approved(server, key).await;
     let mut permits = vec![first];
     for _ in 0..15 {
-        permits.push(permit(gate(&server).ask(&call).await.unwrap()));
+        permits.push(permit(gate(server).ask(&call).await.unwrap()));
     }
     let begins = permits.into_iter().map(|permit| {
-        let gate = gate(&server).clone();
+        let gate = gate(server).clone();
         tokio::spawn(async move { gate.begin(permit).await })
     });
     let mut count = 0;

@@ -288,7 +288,6 @@ impl Gate {
         let approval = match standing {
             approval::Standing::Lapsed(lapsed) => lapsed.expire(&mut unit, tenant),
             approval::Standing::Over(approval) => approval,
-            // An open call cannot have used its approval: both happen in one unit.
             approval::Standing::Pending(_) | approval::Standing::Approved(_) => {
                 return Err(corrupt("approvals.status").into());
             }
@@ -313,7 +312,10 @@ impl Gate {
                 self.storage().commit(unit).await?;
                 return Ok(Asked::Ended(end));
             }
-            Status::Pending | Status::Approved | Status::Redeemed => {
+            // The approval and the start of its call are one unit, but the two are read one after
+            // the other: another who began the call did so in between. It is looked at again.
+            Status::Redeemed => return Err(StoreError::Conflict { what: "call moved" }.into()),
+            Status::Pending | Status::Approved => {
                 return Err(corrupt("approvals.status").into());
             }
         };
