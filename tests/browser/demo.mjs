@@ -1,7 +1,8 @@
-// A fresh `behalf demo` for a run: its own folder and port; stopped by its process.
+// A fresh `behalf demo` for a run: its own folder and port; stopped by its process. `setup` is the
+// text of a set-up file to apply on top of the sample tenant.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,12 +18,17 @@ async function freePort() {
   return port;
 }
 
-export async function startDemo() {
+export async function startDemo({ setup, args = [] } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'behalf-browser-'));
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
   const log = createWriteStream(join(dir, 'demo.log'));
-  const child = spawn(BINARY, ['demo', '--data', join(dir, 'data'), '--http', `127.0.0.1:${port}`], {
+  const given = [...args];
+  if (setup) {
+    writeFileSync(join(dir, 'setup.yaml'), setup);
+    given.push('--apply', join(dir, 'setup.yaml'));
+  }
+  const child = spawn(BINARY, ['demo', '--data', join(dir, 'data'), '--http', `127.0.0.1:${port}`, ...given], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';

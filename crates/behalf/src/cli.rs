@@ -87,6 +87,9 @@ pub struct DemoArgs {
     /// The model, instead of the scripted one.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Set-up file to apply on top of the sample tenant; may be repeated.
+    #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
+    pub apply: Vec<PathBuf>,
 }
 
 /// Which model the chat's agent asks.

@@ -148,7 +148,7 @@ impl Config {
             trusts_proxy: false,
             database: None,
             root_key: None,
-            apply: Vec::new(),
+            apply: args.apply,
             fga_auth: Vec::new(),
             model: model(model_url, model_key, name)?,
             chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),

@@ -26,6 +26,9 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let is_loopback = config.http.parse::<SocketAddr>().is_ok_and(|http| http.ip().is_loopback());
     ensure!(is_loopback, "the demo's passwords are printed in its source, so it stays on loopback");
     let issuer = config.issuer(None)?;
+    let data = config.data.clone();
+    let sources = config.apply.iter().map(|path| apply::read(path));
+    let sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
     let provider = LocalProvider::start(
         "127.0.0.1:0",
         ProviderOptions {
@@ -51,6 +54,7 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let greeting = greeting(issuer.as_str(), &provider, scripted.is_some());
     let outcome = serve::run(config, async |server| {
         prepare(server, &provider).await?;
+        serve::apply_sources(server, &data, &sources).await?;
         Ok(Opened { password_file: None, greeting })
     })
     .await;

@@ -135,7 +135,12 @@ async fn wait_for_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn apply_sources(server: &Server, dir: &Path, sources: &[Source]) -> anyhow::Result<()> {
+/// Applies the files that the command line names, before the listeners open.
+pub(super) async fn apply_sources(
+    server: &Server,
+    dir: &Path,
+    sources: &[Source],
+) -> anyhow::Result<()> {
     let options =
         ApplyOptions { actor: apply::local_actor()?, is_dry_run: false, resets_secrets: false };
     let outcome = setup_file::apply(server, sources, &options).await?;
