@@ -1,5 +1,5 @@
 // openid-client, unmodified: discovery, code flow with PKCE, refresh with rotation, client
-// credentials, userinfo, sign-out.
+// credentials, userinfo, sign-out; then CIBA by polling, decided by an approver's own client.
 import * as oidc from 'openid-client';
 import { Person } from './person.mjs';
 import { checks, startServer } from './server.mjs';
@@ -16,6 +16,8 @@ clients:
     allowed_logout_urls: ["http://localhost:3999/bye"]
     grant_types: [authorization_code, refresh_token, client_credentials]
   - {client_id: spa, name: Page, app_type: spa, callbacks: ["${CALLBACK}"], grant_types: [authorization_code, refresh_token]}
+  - {client_id: asker, client_secret: asker-secret, name: Asker, app_type: agent, grant_types: ["urn:openid:params:grant-type:ciba"]}
+  - {client_id: phone, client_secret: phone-secret, name: Phone, approver: true, callbacks: [], grant_types: [password]}
 resource_servers:
   - {identifier: "https://gist-api.example/", name: Gists, scopes: ["create:gist"]}
 client_grants:
@@ -24,9 +26,17 @@ client_grants:
 
 const show = checks('openid-client');
 const server = await startServer(SETUP);
+const discover = (id, secret, authentication) =>
+  oidc.discovery(new URL(server.issuer), id, secret, authentication, { execute: [oidc.allowInsecureRequests] });
 try {
-  const discover = (id, secret, authentication) =>
-    oidc.discovery(new URL(server.issuer), id, secret, authentication, { execute: [oidc.allowInsecureRequests] });
+  await signInAndOut();
+  await askInTheBackground();
+  show.done();
+} finally {
+  await server.stop();
+}
+
+async function signInAndOut() {
   const signIn = async (config, parameters = {}) => {
     const verifier = oidc.randomPKCECodeVerifier();
     const [state, nonce] = [oidc.randomState(), oidc.randomNonce()];
@@ -73,7 +83,52 @@ try {
   await oidc.tokenRevocation(post, rotated.refresh_token);
   const bye = oidc.buildEndSessionUrl(post, { id_token_hint: fresh.id_token, post_logout_redirect_uri: 'http://localhost:3999/bye' });
   show.ok(bye.href.startsWith(`${server.base}/oidc/logout?`), 'the sign-out address');
-  show.done();
-} finally {
-  await server.stop();
+}
+
+// What an agent asks for, its user allows or refuses on another device; here all at the same time,
+// because the client waits the five seconds that the server names before it polls.
+async function askInTheBackground() {
+  const asker = await discover('asker', 'asker-secret', oidc.ClientSecretPost('asker-secret'));
+  const phone = await discover('phone', 'phone-secret', oidc.ClientSecretBasic('phone-secret'));
+  const { access_token: approver } = await oidc.genericGrantRequest(phone, 'password', {
+    username: 'owner@example.com',
+    password: 'owner-password-1',
+    audience: `${server.issuer}me/`,
+    scope: 'openid read:me:approvals update:me:approvals',
+  });
+  const me = async (method, path) => {
+    const answer = await oidc.fetchProtectedResource(phone, approver, new URL(`${server.issuer}me/v1/approvals${path}`), method);
+    show.equal(answer.status, 200, `${method} ${path}`);
+    return answer.json();
+  };
+  const ask = (message, parameters = {}) =>
+    oidc.initiateBackchannelAuthentication(asker, {
+      scope: 'openid create:gist',
+      audience: 'https://gist-api.example/',
+      login_hint: JSON.stringify({ format: 'iss_sub', iss: server.issuer, sub: 'auth0|owner' }),
+      binding_message: message,
+      ...parameters,
+    });
+
+  const asked = await ask('Publish "A & B"?', { authorization_details: '[{"type":"gist","title":"A & B"}]' });
+  show.equal([asked.expires_in, asked.interval], [300, 5], 'how long it lives, how often to ask');
+  const refused = await ask('Publish everything?');
+  const missed = await ask('Publish now?', { requested_expiry: '1' });
+  const poll = (request) =>
+    oidc.pollBackchannelAuthenticationGrant(asker, request, undefined, { signal: AbortSignal.timeout(30_000) }).catch((error) => error);
+  const polls = Promise.all([asked, refused, missed].map(poll));
+
+  const { approvals } = await me('GET', '?status=pending');
+  const idOf = (message) => approvals.find((approval) => approval.binding_message === message).id;
+  const shown = await me('GET', `/${idOf('Publish "A & B"?')}`);
+  show.equal([shown.source, shown.client.client_id, shown.authorization_details[0].title], ['ciba', 'asker', 'A & B'], 'what the person is shown');
+  await me('POST', `/${shown.id}/approve`);
+  await me('POST', `/${idOf('Publish everything?')}/deny`);
+
+  const [tokens, denied, expired] = await polls;
+  show.equal([tokens.scope, tokens.claims?.().sub], ['openid create:gist', 'auth0|owner'], 'an approved request gives tokens');
+  const again = oidc.genericGrantRequest(asker, 'urn:openid:params:grant-type:ciba', { auth_req_id: asked.auth_req_id });
+  await show.rejects(again, 'an approval used twice', (e) => e.error === 'invalid_grant');
+  show.equal(denied.error, 'access_denied', 'a denied request');
+  show.equal(expired.error, 'expired_token', 'an expired request');
 }
