@@ -155,6 +155,19 @@ fn readme_and_ci_name_the_same_test_command() {
 }
 
 #[test]
+fn no_lock_file_names_a_registry() {
+    let locks = files("json").into_iter().filter(|path| path.ends_with("package-lock.json"));
+    let mut count = 0;
+    for lock in locks {
+        count += 1;
+        // Whoever installs has a registry of her own; the folder's .npmrc keeps it out.
+        let text = std::fs::read_to_string(&lock).unwrap();
+        assert!(!text.contains("\"resolved\""), "{} names a registry", lock.display());
+    }
+    assert!(count > 0, "the lock files were not found");
+}
+
+#[test]
 fn decisions_and_migrations_are_numbered_without_gaps() {
     for (folder, extension) in [("docs/decisions", "md"), ("crates/behalf-store/migrations", "sql")]
     {
