@@ -10,10 +10,10 @@ use crate::report::{Budget, Report};
 use crate::server::Server;
 
 const LENGTH: Duration = Duration::from_secs(5);
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: u32 = 64;
 const FORM: &str = "application/x-www-form-urlencoded";
 const STORE: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
-const BATCH: usize = 50;
+const BATCH: u32 = 50;
 
 const SETUP: &str = r#"
 users:
@@ -21,10 +21,16 @@ users:
 clients:
   - client_id: web
     client_secret: web-secret
-    grant_types: [authorization_code, refresh_token, password, client_credentials]
+    grant_types: [authorization_code, refresh_token, password, client_credentials, "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"]
+connections:
+  - name: github
+    strategy: oauth2
+    options: {client_id: gh, client_secret: gh-secret, authorization_url: "http://127.0.0.1:9/authorize", token_url: "http://127.0.0.1:9/token", api_base_url: "http://127.0.0.1:9/", scope: [gist]}
+connected_accounts:
+  - {user_id: "auth0|owner", connection: github, access_token: provider-token, refresh_token: provider-refresh, expires_in: 86400, scopes: [gist]}
 resource_servers:
   - {identifier: "https://rs256.example/", scopes: ["read:x"], signing_alg: RS256}
-  - {identifier: "https://es256.example/", scopes: ["read:x"], signing_alg: ES256, allow_offline_access: true}
+  - {identifier: "https://es256.example/", scopes: ["read:x"], signing_alg: ES256}
 client_grants:
   - {client_id: web, audience: "https://rs256.example/", scope: ["read:x"]}
   - {client_id: web, audience: "https://es256.example/", scope: ["read:x"]}
@@ -47,11 +53,13 @@ fga:
 pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let server = Server::start(dir.path(), SETUP).await?;
+    server.keep_apart()?;
     let address = server.address.clone();
     fill(&address).await?;
     checks(report, &address).await?;
     tokens(report, &address).await?;
     refresh(report, &address).await?;
+    exchange(report, &address).await?;
     logins(report, &address).await?;
     report.row("resident memory after the load", server.resident_mb()?, "MB", Budget::None);
     Ok(())
@@ -80,13 +88,13 @@ async fn fill(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tuple(relation: &str, user: usize, doc: usize) -> Value {
+fn tuple(relation: &str, user: u32, doc: u32) -> Value {
     json!({"user": format!("user:u{user}"), "relation": relation, "object": format!("doc:d{doc}")})
 }
 
 async fn checks(report: &mut Report, address: &str) -> anyhow::Result<()> {
     let to = address.to_owned();
-    let check = move |connection: usize, n: usize| {
+    let check = move |connection: u32, n: u32| {
         let key = tuple("can_view", n % 100, (connection * 131 + n) % 10_000);
         fga(&to, "check", &json!({"tuple_key": key}))
     };
@@ -97,7 +105,7 @@ async fn checks(report: &mut Report, address: &str) -> anyhow::Result<()> {
     report.row("check over HTTP at 70 %, p99", millis(p99), "ms", Budget::AtMost(2.0));
 
     let to = address.to_owned();
-    let batch = move |connection: usize, n: usize| {
+    let batch = move |connection: u32, n: u32| {
         let checks: Vec<Value> = (0..BATCH)
             .map(|item| {
                 let key = tuple("can_view", item, (connection * 131 + n + item) % 10_000);
@@ -118,7 +126,8 @@ async fn tokens(report: &mut Report, address: &str) -> anyhow::Result<()> {
              &audience=https%3A%2F%2F{algorithm}.example%2F"
         );
         let request = post(address, "/oauth/token", FORM, "", &body);
-        let rate = load::closed(address, CONNECTIONS, LENGTH, move |_, _| request.clone()).await?;
+        let asked = move |_: u32, _: u32| request.clone();
+        let rate = load::closed(address, CONNECTIONS, LENGTH, asked.clone()).await?;
         let what = format!("client-credentials tokens, {}", algorithm.to_uppercase());
         report.row(&what, rate, "/s", Budget::AtLeast(budget));
     }
@@ -126,18 +135,17 @@ async fn tokens(report: &mut Report, address: &str) -> anyhow::Result<()> {
 }
 
 async fn refresh(report: &mut Report, address: &str) -> anyhow::Result<()> {
-    // Each connection follows a chain of its own: the next token is in the answer.
-    let mut tasks = tokio::task::JoinSet::new();
-    let mut chains = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut connection = Connection::open(address).await?;
-        let token = next_token(&mut connection, address, &sign_in()).await?;
-        chains.push((connection, token));
+    let mut connection = Connection::open(address).await?;
+    let mut first = Vec::new();
+    for _number in 0..CONNECTIONS {
+        first.push(next_token(&mut connection, address, &sign_in()).await?);
     }
+    // Each connection follows a chain of its own: the next token is in the answer.
     let begun = Instant::now();
-    for (mut connection, mut token) in chains {
-        let address = address.to_owned();
-        tasks.spawn(async move {
+    let counts = load::each(address, CONNECTIONS, |_number, mut connection| {
+        let (first, address) = (first.pop(), address.to_owned());
+        async move {
+            let mut token = first.context("no token")?;
             let mut count: u32 = 0;
             while begun.elapsed() < LENGTH {
                 let body = format!(
@@ -147,15 +155,33 @@ async fn refresh(report: &mut Report, address: &str) -> anyhow::Result<()> {
                 token = next_token(&mut connection, &address, &body).await?;
                 count += 1;
             }
-            anyhow::Ok(count)
-        });
-    }
-    let mut total: u32 = 0;
-    while let Some(done) = tasks.join_next().await {
-        total += done??;
-    }
-    let rate = f64::from(total) / begun.elapsed().as_secs_f64();
+            Ok(count)
+        }
+    })
+    .await?;
+    let rate = f64::from(counts.iter().sum::<u32>()) / begun.elapsed().as_secs_f64();
     report.row("refresh with durable rotation, ES256", rate, "/s", Budget::AtLeast(5_000.0));
+    Ok(())
+}
+
+/// The stored token of a provider for one's own refresh token; nothing is asked of the provider.
+async fn exchange(report: &mut Report, address: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(address).await?;
+    let token = next_token(&mut connection, address, &sign_in()).await?;
+    let body = format!(
+        "grant_type=urn%3Aauth0%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange%3Afederated-\
+         connection-access-token&client_id=web&client_secret=web-secret&connection=github\
+         &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Arefresh_token\
+         &requested_token_type=http%3A%2F%2Fauth0.com%2Foauth%2Ftoken-type%2Ffederated-\
+         connection-access-token&subject_token={token}"
+    );
+    let request = post(address, "/oauth/token", FORM, "", &body);
+    let asked = move |_: u32, _: u32| request.clone();
+    let rate = load::closed(address, CONNECTIONS, LENGTH, asked.clone()).await?;
+    report.row("vault exchange, token not due", rate, "/s", Budget::AtLeast(8_000.0));
+    let (median, p99) = load::open(address, CONNECTIONS, rate * 0.7, LENGTH, asked.clone()).await?;
+    report.row("vault exchange at 70 %, median", millis(median), "ms", Budget::None);
+    report.row("vault exchange at 70 %, p99", millis(p99), "ms", Budget::AtMost(5.0));
     Ok(())
 }
 
@@ -179,7 +205,8 @@ async fn next_token(
 
 async fn logins(report: &mut Report, address: &str) -> anyhow::Result<()> {
     let request = post(address, "/oauth/token", FORM, "", &sign_in());
-    let rate = load::closed(address, 4, LENGTH, move |_, _| request.clone()).await?;
+    let asked = move |_: u32, _: u32| request.clone();
+    let rate = load::closed(address, 4, LENGTH, asked.clone()).await?;
     report.row("password logins, Argon2id 19 MiB", rate, "/s", Budget::AtLeast(35.0));
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod engine;
 mod http;
 mod load;
+mod records;
 mod report;
 mod server;
 mod storage;
@@ -16,11 +17,15 @@ use std::process::ExitCode;
 
 use report::Report;
 
+/// The allocator of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Set in the environment of the process that is the server.
 const SERVER: &str = "BEHALF_BENCH_SERVER";
 
 /// A part of the run.
-const PARTS: [&str; 4] = ["start", "storage", "engine", "http"];
+const PARTS: [&str; 5] = ["start", "storage", "records", "engine", "http"];
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the program starts itself as the server")]
@@ -50,16 +55,19 @@ fn run(wanted: &[String]) -> anyhow::Result<()> {
     let mut report = Report::begin();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
     if is_wanted("start") {
-        runtime.block_on(server::measure(&mut report))?;
+        load::run(server::measure(&mut report))?;
     }
     if is_wanted("storage") {
         runtime.block_on(storage::measure(&mut report))?;
+    }
+    if is_wanted("records") {
+        runtime.block_on(records::measure(&mut report))?;
     }
     if is_wanted("engine") {
         engine::measure(&mut report)?;
     }
     if is_wanted("http") {
-        runtime.block_on(http::measure(&mut report))?;
+        load::run(http::measure(&mut report))?;
     }
     Ok(())
 }

@@ -59,6 +59,26 @@ impl Server {
         }
     }
 
+    /// Gives the server the first core and the load the others, so that figures are for one core
+    /// and neither waits for the other. Needs Linux's `taskset` and two cores; says so otherwise.
+    pub(crate) fn keep_apart(&self) -> anyhow::Result<()> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if cores < 2 || Command::new("taskset").arg("-V").output().is_err() {
+            eprintln!("server and load share the cores: `taskset` or a second core is missing");
+            return Ok(());
+        }
+        let others = format!("1-{}", cores - 1);
+        for (process, cores) in [(self.process.id(), "0"), (std::process::id(), &others)] {
+            // `-a`: all of its threads.
+            let moved = Command::new("taskset")
+                .args(["-a", "-c", "-p", cores, &process.to_string()])
+                .stdout(Stdio::null())
+                .status()?;
+            anyhow::ensure!(moved.success(), "`taskset` could not move process {process}");
+        }
+        Ok(())
+    }
+
     /// Resident memory in MB.
     pub(crate) fn resident_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;

@@ -20,10 +20,10 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
 
-use crate::HttpContext;
 use crate::browser::browser_of;
 use crate::form::is_foreign;
 use crate::next::{location_of, with_cookie};
+use crate::{HttpContext, Services};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,7 +343,7 @@ async fn admit_fga(
     parts: &Parts,
     scope: &'static str,
 ) -> Result<Option<Caller>, Refusal> {
-    let HttpContext { identity, fga_auth, .. } = &guard.context;
+    let Services { identity, fga_auth, .. } = &*guard.context;
     let token = bearer_token(parts);
     // Whoever is on this machine may ask, but no web page that a browser on it shows.
     let is_page =

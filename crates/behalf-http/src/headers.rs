@@ -51,7 +51,7 @@ pub fn page_headers(carries_script: bool, form_target: &CspSource) -> HeaderMap 
 }
 
 /// Adds to `response` what no answer goes without; what a handler set stays.
-pub async fn security_headers(mut response: Response) -> Response {
+pub fn security_headers(mut response: Response) -> Response {
     const ALWAYS: [(HeaderName, &str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Not `no-referrer`: with it browsers send `Origin: null` on our own forms.

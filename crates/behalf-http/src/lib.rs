@@ -11,6 +11,8 @@ mod next;
 mod params;
 mod reader;
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -52,9 +54,28 @@ impl Default for FgaAuth {
     }
 }
 
-/// What every route can reach.
+/// What every route can reach; clones share it, as each request makes several.
 #[derive(Clone, Debug)]
-pub struct HttpContext {
+pub struct HttpContext(Arc<Services>);
+
+impl HttpContext {
+    /// Shares `services`.
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for HttpContext {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// The services behind the routes, and what the operator chose for them.
+#[derive(Debug)]
+pub struct Services {
     /// The tenant's identity.
     pub identity: Identity,
     /// True if a reverse proxy in front is trusted to say who the peer is.

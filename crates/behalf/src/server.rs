@@ -135,15 +135,11 @@ async fn connection(
 
 /// A page asked at another name or listener is redirected to the issuer, where its cookie and its
 /// forms belong (DESIGN §6). APIs answer everywhere; metadata always names the issuer.
-pub(crate) async fn canonical_host(
-    State(context): State<HttpContext>,
-    request: Request,
-    next: Next,
-) -> Response {
+fn leave_for_issuer(context: &HttpContext, request: &Request) -> Option<Response> {
     let issuer = context.identity.issuer();
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     if !is_page(request.uri().path()) || context.trusts_proxy {
-        return next.run(request).await;
+        return None;
     }
     let host = request
         .headers()
@@ -153,10 +149,10 @@ pub(crate) async fn canonical_host(
     let scheme = request.extensions().get::<Scheme>().copied();
     let is_right_scheme = scheme.is_none_or(|scheme| scheme.is_https == issuer.is_https());
     if host == Some(issuer.authority()) && is_right_scheme {
-        return next.run(request).await;
+        return None;
     }
     let location = format!("{}{path}", issuer.origin());
-    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
+    Some((StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response())
 }
 
 fn is_page(path: &str) -> bool {
@@ -175,12 +171,22 @@ fn is_page(path: &str) -> bool {
         })
 }
 
-/// One line per request. Never the query, headers or body: they hold codes and tokens.
-pub(crate) async fn log_requests(request: Request, next: Next) -> Response {
+/// What is done around every request, in one layer because each layer costs the hot routes: a page
+/// asked elsewhere is sent to the issuer, the theme is read, every answer gets its headers, and one
+/// line is logged. Never the query, headers or body: they hold codes and tokens.
+pub(crate) async fn around(
+    State(context): State<HttpContext>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = next.run(request).await;
+    let response = match leave_for_issuer(&context, &request) {
+        Some(response) => response,
+        None => behalf_console::with_theme(request, next).await,
+    };
+    let response = behalf_http::security_headers(response);
     let status = response.status().as_u16();
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%method, path, status, millis, "request");

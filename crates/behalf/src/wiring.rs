@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::from_fn_with_state;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
 use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
 use behalf_gate::{DocumentReaders, Gate, GateParts, flows};
-use behalf_http::{FgaAuth, HttpContext, RouteRule};
+use behalf_http::{FgaAuth, HttpContext, RouteRule, Services};
 use behalf_identity::{Identity, IdentityParts, Issuer, OwnApi};
 use behalf_ledger::{Ledger, LedgerParts};
 use behalf_retrieval::{Retrieval, RetrievalParts};
@@ -186,7 +186,7 @@ impl Server {
             github: "github".parse()?,
             model: options.model,
         });
-        let context = HttpContext {
+        let context = HttpContext::new(Services {
             identity: identity.clone(),
             trusts_proxy: options.trusts_proxy,
             version: env!("CARGO_PKG_VERSION"),
@@ -200,7 +200,7 @@ impl Server {
             retrieval: retrieval.clone(),
             agent: agent.clone(),
             chat_hold: options.chat_hold,
-        };
+        });
         let (router, rules) = routes(context);
         Ok(Self {
             storage,
@@ -231,12 +231,9 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let (router, rules) = routes.into_parts();
     let router = router
         .fallback(behalf_console::not_found)
-        .layer(axum::middleware::from_fn_with_state(context.clone(), server::canonical_host))
-        .layer(from_fn(behalf_console::with_theme))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(map_response(behalf_http::security_headers))
-        .layer(from_fn(server::log_requests))
+        .layer(from_fn_with_state(context.clone(), server::around))
         .with_state(context);
     (router, rules)
 }

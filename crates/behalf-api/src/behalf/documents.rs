@@ -10,7 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{Actor, PageSize};
 use behalf_gate::flows::documents::{self, DocumentParts};
-use behalf_http::{Caller, HttpContext, Params, Routes, Rule};
+use behalf_http::{Caller, HttpContext, Params, Routes, Rule, Services};
 use behalf_identity::User;
 use behalf_retrieval::{Document, ListDocuments, MAX_CONTENT_BYTES};
 use http::{Method, StatusCode};
@@ -47,7 +47,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 fn parts(context: &HttpContext) -> DocumentParts<'_> {
-    let HttpContext { identity, authz, retrieval, .. } = context;
+    let Services { identity, authz, retrieval, .. } = &**context;
     DocumentParts { identity, authz, retrieval }
 }
 

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{Actor, ClientId, Secret, UserId};
 use behalf_gate::flows;
-use behalf_http::{Caller, HttpContext};
+use behalf_http::{Caller, HttpContext, Services};
 use behalf_vault::{Account, ApplicationRequest, ConnectCompletion, ConnectError, VaultError};
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -84,7 +84,7 @@ pub(super) async fn complete(
         redirect_uri: body.redirect_uri,
         code_verifier: body.code_verifier,
     };
-    let HttpContext { identity, vault, gate, .. } = &context;
+    let Services { identity, vault, gate, .. } = &*context;
     let account = flows::complete_connect(identity, vault, gate, &user_id, &client_id, &completion);
     let account = account.await.map_err(problem)?;
     Ok(answer(StatusCode::CREATED, &shown(&account)))

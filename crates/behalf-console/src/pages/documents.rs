@@ -8,14 +8,14 @@ pub(crate) mod upload;
 use axum::response::Response;
 use behalf_core::Actor;
 use behalf_gate::flows::documents::{DocumentError, DocumentParts};
-use behalf_http::HttpContext;
+use behalf_http::{HttpContext, Services};
 use behalf_identity::User;
 use http::StatusCode;
 
 use crate::error_page;
 
 fn parts(context: &HttpContext) -> DocumentParts<'_> {
-    let HttpContext { identity, authz, retrieval, .. } = context;
+    let Services { identity, authz, retrieval, .. } = &**context;
     DocumentParts { identity, authz, retrieval }
 }
 

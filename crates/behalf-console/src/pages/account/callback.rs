@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use behalf_gate::flows::{self, ConnectEnd, ConnectFailure, ProviderAnswer};
-use behalf_http::{BrowserOf, CspSource, HttpContext, Params};
+use behalf_http::{BrowserOf, CspSource, HttpContext, Params, Services};
 use behalf_vault::ConnectError;
 use http::{StatusCode, header};
 use url::form_urlencoded;
@@ -31,7 +31,7 @@ pub(crate) async fn get(
         Ok(None) => return refused(&ConnectError::Over),
         Err(error) => return refused(&error.into()),
     };
-    let HttpContext { identity, vault, gate, .. } = &context;
+    let Services { identity, vault, gate, .. } = &*context;
     match flows::finish_connect(identity, vault, gate, &session, &browser, answer).await {
         Ok(ConnectEnd::Application { location }) => see(location),
         Ok(ConnectEnd::Page { account, return_to }) => {
