@@ -16,6 +16,7 @@ mod chat;
 mod ciba;
 mod codes;
 mod conformance_fga;
+mod conformance_language;
 mod connect;
 mod consent;
 mod console;

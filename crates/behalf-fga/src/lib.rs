@@ -14,7 +14,9 @@ mod engine;
 mod error;
 mod model;
 mod store;
+mod store_file;
 mod tuple;
+mod yaml;
 
 pub use condition::MAX_CONDITION_COST;
 pub use engine::{
@@ -24,12 +26,19 @@ pub use engine::{
 pub use error::{ErrorCode, RequestError, TupleError, WriteError};
 pub use model::{
     AuthorizationModel, Condition, ConditionMetadata, ConditionParamTypeRef, Difference, DslError,
-    Empty, InvalidModel, MAX_REWRITE_DEPTH, Metadata, ModelErrors, ObjectRelation,
-    RelationMetadata, RelationReference, SemanticErrorKind, SourceInfo, Span, TupleToUserset,
-    TypeDefinition, TypeName, UnsupportedByDsl, Userset, Usersets,
+    Empty, InvalidModel, Located, MAX_REWRITE_DEPTH, Metadata, ModFile, ModFileError,
+    ModFileErrors, ModelErrors, ModuleFile, ObjectRelation, RelationMetadata, RelationReference,
+    SemanticErrorKind, SourceInfo, Span, TupleToUserset, TypeDefinition, TypeName,
+    UnsupportedByDsl, Userset, Usersets,
 };
 pub use store::{
     Change, DeleteKey, FgaStore, Footprint, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE,
     OnConflict, Revision, Snapshot, WriteRequest,
 };
+pub use store_file::{
+    Assertion, CheckTest, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource, PlacedTuple,
+    ReadFile, StoreFile, StoreFileError, StoreFileErrors, StoreTest, TupleFileError, TupleSource,
+    is_valid_object_id, load_model, parse_tuples,
+};
 pub use tuple::{TupleCondition, TupleKey};
+pub use yaml::{Position, Region};

@@ -85,23 +85,70 @@ impl Lexer {
         self.token(TokenKind::Symbol(c), start, cursor)
     }
 
-    /// The raw text up to the next `}` outside a string, trimmed; `None` if there is none.
+    /// The expression of a condition: what stands before the `}` that closes it, without comments
+    /// and without blanks at the ends of lines. `None` if nothing closes it.
+    ///
+    /// Strings are taken as they are, so `}` and `#` may stand in them; `//` begins a comment of
+    /// CEL, which is kept.
     pub(crate) fn condition_body(&self, cursor: &mut Cursor) -> Option<String> {
-        let start = cursor.at;
-        let mut quote: Option<char> = None;
+        let mut body = String::new();
+        let mut open_braces = 0_usize;
         loop {
             let c = self.peek(cursor, 0)?;
-            match quote {
-                None if c == '}' => break,
-                None if c == '"' || c == '\'' => quote = Some(c),
-                Some(_) if c == '\\' => self.bump(cursor),
-                Some(open) if c == open || c == '\n' => quote = None,
+            let follows_blank = body.chars().next_back().is_none_or(char::is_whitespace);
+            match c {
+                '}' if open_braces == 0 => return Some(body.trim().to_owned()),
+                '}' => open_braces -= 1,
+                '{' => open_braces += 1,
+                '"' | '\'' => {
+                    self.string(cursor, c, &mut body)?;
+                    continue;
+                }
+                '/' if self.peek(cursor, 1) == Some('/') => {
+                    while let Some(c) = self.peek(cursor, 0).filter(|&c| c != '\n') {
+                        body.push(c);
+                        self.bump(cursor);
+                    }
+                    continue;
+                }
+                '#' if follows_blank => {
+                    while self.peek(cursor, 0).is_some_and(|c| c != '\n') {
+                        self.bump(cursor);
+                    }
+                    continue;
+                }
+                '\n' => body.truncate(body.trim_end_matches([' ', '\t', '\r', '\u{c}']).len()),
                 _ => {}
             }
+            body.push(c);
             self.bump(cursor);
         }
-        let text: String = self.chars.get(start..cursor.at)?.iter().collect();
-        Some(text.trim().to_owned())
+    }
+
+    /// A string of CEL, of one or three quotes, raw if an `r` stands before it. One of one quote
+    /// ends with the line at the latest, which is for the expression's own parser to complain of.
+    fn string(&self, cursor: &mut Cursor, quote: char, body: &mut String) -> Option<()> {
+        let is_raw = body.ends_with(['r', 'R']);
+        let width = if (0..3).all(|i| self.peek(cursor, i) == Some(quote)) { 3 } else { 1 };
+        let mut take = |cursor: &mut Cursor| {
+            body.extend(self.peek(cursor, 0));
+            self.bump(cursor);
+        };
+        (0..width).for_each(|_| take(cursor));
+        loop {
+            let c = self.peek(cursor, 0)?;
+            if c == '\n' && width == 1 {
+                return Some(());
+            }
+            if (0..width).all(|i| self.peek(cursor, i) == Some(quote)) {
+                (0..width).for_each(|_| take(cursor));
+                return Some(());
+            }
+            if c == '\\' && !is_raw {
+                take(cursor);
+            }
+            take(cursor);
+        }
     }
 
     /// Skips white space and a comment; true if a line end followed and was skipped as well.
@@ -189,11 +236,20 @@ impl Lexer {
     }
 
     fn token(&self, kind: TokenKind, start: Cursor, end: &Cursor) -> Token {
-        let text = match self.chars.get(start.at..end.at) {
+        let text: String = match self.chars.get(start.at..end.at) {
             Some(chars) if kind != TokenKind::End => chars.iter().collect(),
             _ => String::new(),
         };
-        let end_column = if end.line == start.line { end.column } else { start.column + 1 };
-        Token { kind, text, span: Span { line: start.line, start: start.column, end: end_column } }
+        // Of a line end, comments and trailing white space do not exist for the reader either.
+        let text = match text.rsplit_once('\n') {
+            Some((lines, indent)) => {
+                let breaks = lines.matches('\n').count() + 1;
+                format!("{}{indent}", "\n".repeat(breaks))
+            }
+            None => text,
+        };
+        let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        let span = Span { line: start.line, start: start.column, end: start.column + length };
+        Token { kind, text, span }
     }
 }

@@ -3,7 +3,12 @@
 //! The parser stops at the first syntax error. Duplicate definitions do not stop it; they are
 //! collected and returned together.
 
-use super::ast::{ConditionDecl, Document, RelationDecl, Restriction, Rewrite, Spanned, TypeDecl};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::ast::{
+    ConditionDecl, Document, Origin, RelationDecl, Restriction, Rewrite, Spanned, TypeDecl,
+};
 use super::dsl_error::{DslError, ModelErrors, Span};
 use super::json::{ConditionParamTypeRef, Empty, RelationReference, TypeName};
 use super::lexer::{Cursor, Lexer, Token, TokenKind};
@@ -39,6 +44,10 @@ const RESERVED: [&str; 11] = [
     "condition",
 ];
 
+/// What may name a type or relation, as messages list it.
+const NAMES: &str =
+    "IDENTIFIER, 'module', 'model', 'schema', 'extend', 'type', 'relation', EXTENDED_IDENTIFIER";
+
 /// Parentheses deeper than this are refused rather than risking the stack.
 const MAX_NESTING: usize = 64;
 
@@ -53,11 +62,12 @@ struct Parser {
 impl Parser {
     fn document(&mut self) -> Parsed<Document> {
         let mut document = Document::default();
-        self.skip(TokenKind::Whitespace);
-        self.skip(TokenKind::Newline);
-        self.header(&mut document)?;
-        let is_module = document.module.is_some();
-        let mut extended: Vec<String> = Vec::new();
+        let has_blank = self.skip(TokenKind::Whitespace) | self.skip(TokenKind::Newline);
+        self.header(&mut document, !has_blank)?;
+        let module = document.module.as_ref().map(|module| Arc::from(module.text.as_str()));
+        let origin = Origin { module, file: None };
+        let mut extended: HashSet<String> = HashSet::new();
+        let mut conditions: HashSet<String> = HashSet::new();
         loop {
             let separator = self.peek();
             if separator.kind == TokenKind::End {
@@ -70,20 +80,20 @@ impl Parser {
             match keyword.text.as_str() {
                 "type" | "extend" if document.conditions.is_empty() => {
                     self.bump();
-                    document.types.push(self.type_definition(is_module, &mut extended)?);
+                    document.types.push(self.type_definition(&origin, &mut extended)?);
                 }
                 "condition" => {
                     self.bump();
-                    let decl = self.condition(&document)?;
+                    let decl = self.condition(&origin, &mut conditions)?;
                     document.conditions.push(decl);
                 }
                 _ if keyword.kind == TokenKind::End => return Ok(document),
-                _ => return Err(no_alternative(&keyword)),
+                _ => return Err(no_alternative(&separator, &keyword)),
             }
         }
     }
 
-    fn header(&mut self, document: &mut Document) -> Parsed<()> {
+    fn header(&mut self, document: &mut Document, is_first: bool) -> Parsed<()> {
         let keyword = self.bump();
         match keyword.text.as_str() {
             "model" => {
@@ -97,13 +107,20 @@ impl Parser {
                 self.expect(TokenKind::Whitespace, "WHITESPACE")?;
                 document.module = Some(self.identifier()?);
             }
-            _ => return Err(mismatch(&keyword, "{'module', 'model'}")),
+            _ if is_first => {
+                return Err(extraneous(&keyword, "{WHITESPACE, '#', 'module', 'model', NEWLINE}"));
+            }
+            _ => return Err(mismatch(&keyword, "{'#', 'module', 'model'}")),
         }
         self.skip(TokenKind::Whitespace);
         Ok(())
     }
 
-    fn type_definition(&mut self, is_module: bool, extended: &mut Vec<String>) -> Parsed<TypeDecl> {
+    fn type_definition(
+        &mut self,
+        origin: &Origin,
+        extended: &mut HashSet<String>,
+    ) -> Parsed<TypeDecl> {
         let extends = self.peek().is_word("extend");
         if extends {
             self.bump();
@@ -112,15 +129,13 @@ impl Parser {
         self.expect_word("type")?;
         self.expect(TokenKind::Whitespace, "WHITESPACE")?;
         let name = self.identifier()?;
-        if extends && !is_module {
-            self.duplicate("extend can only be used in a modular model".to_owned(), name.span);
-        } else if extends && extended.contains(&name.text) {
-            self.duplicate(format!("'{}' is already extended in file.", name.text), name.span);
+        if extends && origin.module.is_none() {
+            self.complain("extend can only be used in a modular model".to_owned(), &name);
+        } else if extends && !extended.insert(name.text.clone()) {
+            self.complain(format!("'{}' is already extended in file.", name.text), &name);
         }
-        if extends {
-            extended.push(name.text.clone());
-        }
-        let mut decl = TypeDecl { name, relations: Vec::new() };
+        let origin = origin.clone();
+        let mut decl = TypeDecl { name, extends, origin, relations: Vec::new() };
         if self.peek().kind == TokenKind::Newline && self.peek_after(1).is_word("relations") {
             self.bump();
             self.bump();
@@ -130,25 +145,29 @@ impl Parser {
     }
 
     fn relations(&mut self, decl: &mut TypeDecl) -> Parsed<()> {
+        let mut known: HashSet<String> = HashSet::new();
         loop {
             let separator = self.peek();
             let is_define =
                 separator.kind == TokenKind::Newline && self.peek_after(1).is_word("define");
             if !is_define {
                 if decl.relations.is_empty() {
-                    let after = self.peek_after(usize::from(separator.kind == TokenKind::Newline));
-                    return Err(no_alternative(&after));
+                    if separator.kind != TokenKind::Newline {
+                        return Err(mismatch(&separator, "NEWLINE"));
+                    }
+                    return Err(no_alternative(&separator, &self.peek_after(1)));
                 }
                 return Ok(());
             }
             self.bump();
             self.bump();
-            let relation = self.relation()?;
-            if decl.relations.iter().any(|known| known.name.text == relation.name.text) {
+            let mut relation = self.relation()?;
+            if !known.insert(relation.name.text.clone()) {
                 let message =
                     format!("'{}' is already defined in '{}'", relation.name.text, decl.name.text);
-                self.duplicate(message, relation.name.span);
+                self.complain(message, &relation.name);
             }
+            relation.extended_by = decl.extends.then(|| decl.origin.clone());
             decl.relations.push(relation);
         }
     }
@@ -159,12 +178,12 @@ impl Parser {
         self.skip(TokenKind::Whitespace);
         let colon = self.bump();
         if !colon.is_symbol(':') {
-            return Err(error(format!("missing ':' at '{}'", shown(&colon)), colon.span));
+            return Err(error(format!("missing ':' at '{}'", shown(&colon)), &colon));
         }
         self.skip(TokenKind::Whitespace);
         let mut restrictions = Vec::new();
         let rewrite = self.rewrite(true, &mut restrictions, 0)?;
-        Ok(RelationDecl { name, rewrite, restrictions })
+        Ok(RelationDecl { name, extended_by: None, rewrite, restrictions })
     }
 
     /// An operand, and further operands joined by one and the same operator.
@@ -196,7 +215,7 @@ impl Parser {
             Operator::And => Rewrite::Intersection(operands),
             Operator::ButNot => match subtract(operands) {
                 Some(rewrite) => rewrite,
-                None => return Err(no_alternative(&self.peek())),
+                None => return Err(mismatch(&self.peek(), NAMES)),
             },
         })
     }
@@ -228,7 +247,7 @@ impl Parser {
         }
         if token.is_symbol('(') {
             if depth >= MAX_NESTING {
-                return Err(error("parentheses are nested too deep".to_owned(), token.span));
+                return Err(error("parentheses are nested too deep".to_owned(), &token));
             }
             self.bump();
             self.skip(TokenKind::Whitespace);
@@ -241,9 +260,10 @@ impl Parser {
             return Ok(inner);
         }
         if token.is_symbol('[') {
-            return Err(extraneous(&token, "{'(', IDENTIFIER}"));
+            return Err(extraneous(&token, &format!("{{'(', {NAMES}}}")));
         }
-        let computed = self.identifier()?;
+        let expected = if admits_direct { "'[', '(', " } else { "'(', " };
+        let computed = self.identifier_or(expected)?;
         let is_from =
             self.peek().kind == TokenKind::Whitespace && self.peek_after(1).is_word("from");
         if !is_from {
@@ -260,24 +280,24 @@ impl Parser {
     fn direct_assignment(&mut self, restrictions: &mut Vec<Restriction>) -> Parsed<()> {
         self.bump();
         loop {
-            self.skip(TokenKind::Whitespace);
+            let has_blank = self.skip(TokenKind::Whitespace);
             self.skip(TokenKind::Newline);
-            restrictions.push(self.restriction()?);
-            self.skip(TokenKind::Newline);
-            self.skip(TokenKind::Whitespace);
+            restrictions.push(self.restriction(has_blank)?);
+            let has_blank = self.skip(TokenKind::Newline) | self.skip(TokenKind::Whitespace);
             let token = self.bump();
             match token.kind {
                 TokenKind::Symbol(',') => {}
                 TokenKind::Symbol(']') => return Ok(()),
-                _ => return Err(mismatch(&token, "{',', ']'}")),
+                _ if has_blank => return Err(mismatch(&token, "{',', ']'}")),
+                _ => return Err(mismatch(&token, "{',', WHITESPACE, ']'}")),
             }
         }
     }
 
-    fn restriction(&mut self) -> Parsed<Restriction> {
+    fn restriction(&mut self, follows_blank: bool) -> Parsed<Restriction> {
         let Ok(name) = self.identifier() else {
-            let token = self.peek();
-            return Err(extraneous(&token, "{IDENTIFIER}"));
+            let blank = if follows_blank { "" } else { "WHITESPACE, " };
+            return Err(extraneous(&self.peek(), &format!("{{{blank}{NAMES}, NEWLINE}}")));
         };
         let mut restriction = Restriction {
             reference: RelationReference { type_name: name.text, ..Default::default() },
@@ -312,30 +332,36 @@ impl Parser {
         Ok(restriction)
     }
 
-    fn condition(&mut self, document: &Document) -> Parsed<ConditionDecl> {
+    fn condition(&mut self, origin: &Origin, known: &mut HashSet<String>) -> Parsed<ConditionDecl> {
         self.expect_word("condition")?;
         self.expect(TokenKind::Whitespace, "WHITESPACE")?;
         let name = self.plain_identifier()?;
-        if document.conditions.iter().any(|known| known.name.text == name.text) {
+        if !known.insert(name.text.clone()) {
             let message = format!("condition '{}' is already defined in the model", name.text);
-            self.duplicate(message, name.span);
+            self.complain(message, &name);
         }
         self.skip(TokenKind::Whitespace);
         self.expect_symbol('(')?;
         let mut parameters: Vec<(String, ConditionParamTypeRef)> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
         loop {
-            self.skip_blank();
-            let parameter = self.plain_identifier()?;
+            let has_blank = self.skip_blank();
+            let parameter = match self.plain_identifier() {
+                Err(_) if !has_blank => {
+                    return Err(mismatch(&self.peek(), "{WHITESPACE, IDENTIFIER, NEWLINE}"));
+                }
+                parameter => parameter?,
+            };
             self.skip(TokenKind::Whitespace);
             self.expect_symbol(':')?;
             self.skip(TokenKind::Whitespace);
             let parameter_type = self.parameter_type()?;
-            if parameters.iter().any(|(known, _)| *known == parameter.text) {
+            if !known.insert(parameter.text.clone()) {
                 let message = format!(
                     "parameter '{}' is already defined in the condition '{}'",
                     parameter.text, name.text
                 );
-                self.duplicate(message, parameter.span);
+                self.complain(message, &parameter);
             }
             parameters.push((parameter.text, parameter_type));
             self.skip_blank();
@@ -353,7 +379,7 @@ impl Parser {
         };
         self.expect_symbol('}')?;
         self.skip(TokenKind::Whitespace);
-        Ok(ConditionDecl { name, parameters, expression })
+        Ok(ConditionDecl { name, key: None, origin: origin.clone(), parameters, expression })
     }
 
     fn parameter_type(&mut self) -> Parsed<ConditionParamTypeRef> {
@@ -379,9 +405,14 @@ impl Parser {
 
     /// A type's or relation's name.
     fn identifier(&mut self) -> Parsed<Spanned> {
+        self.identifier_or("")
+    }
+
+    /// A name, where also something else may stand that was looked for before.
+    fn identifier_or(&mut self, others: &str) -> Parsed<Spanned> {
         let token = self.peek();
         if token.kind != TokenKind::Word || RESERVED.contains(&token.text.as_str()) {
-            return Err(mismatch(&token, "{IDENTIFIER, EXTENDED_IDENTIFIER}"));
+            return Err(mismatch(&token, &format!("{{{others}{NAMES}}}")));
         }
         Ok(spanned(self.bump()))
     }
@@ -415,16 +446,23 @@ impl Parser {
         self.lexer.next(&mut self.cursor)
     }
 
-    fn skip(&mut self, kind: TokenKind) {
-        if self.peek().kind == kind {
+    /// Skips a token of that kind; true if there was one.
+    fn skip(&mut self, kind: TokenKind) -> bool {
+        let is_there = self.peek().kind == kind;
+        if is_there {
             self.bump();
         }
+        is_there
     }
 
-    fn skip_blank(&mut self) {
+    /// Skips white space and line ends; true if there were any.
+    fn skip_blank(&mut self) -> bool {
+        let mut has_blank = false;
         while matches!(self.peek().kind, TokenKind::Whitespace | TokenKind::Newline) {
             self.bump();
+            has_blank = true;
         }
+        has_blank
     }
 
     fn expect(&mut self, kind: TokenKind, expected: &str) -> Parsed<Token> {
@@ -453,8 +491,10 @@ impl Parser {
         Ok(())
     }
 
-    fn duplicate(&mut self, message: String, span: Span) {
-        self.duplicates.push(DslError { message, span, kind: None });
+    /// Notes an error that does not stop the parser.
+    fn complain(&mut self, message: String, about: &Spanned) {
+        let symbol = about.text.clone();
+        self.duplicates.push(DslError { message, span: about.span, symbol, ..DslError::default() });
     }
 }
 
@@ -476,18 +516,22 @@ fn shown(token: &Token) -> String {
     }
 }
 
-fn error(message: String, span: Span) -> Box<DslError> {
-    Box::new(DslError { message, span, kind: None })
+fn error(message: String, token: &Token) -> Box<DslError> {
+    let symbol = match token.kind {
+        TokenKind::End => "<EOF>".to_owned(),
+        _ => token.text.clone(),
+    };
+    Box::new(DslError { message, span: token.span, symbol, ..DslError::default() })
 }
 
 fn mismatch(token: &Token, expected: &str) -> Box<DslError> {
-    error(format!("mismatched input '{}' expecting {expected}", shown(token)), token.span)
+    error(format!("mismatched input '{}' expecting {expected}", shown(token)), token)
 }
 
 fn extraneous(token: &Token, expected: &str) -> Box<DslError> {
-    error(format!("extraneous input '{}' expecting {expected}", shown(token)), token.span)
+    error(format!("extraneous input '{}' expecting {expected}", shown(token)), token)
 }
 
-fn no_alternative(token: &Token) -> Box<DslError> {
-    error(format!("no viable alternative at input '{}'", shown(token)), token.span)
+fn no_alternative(before: &Token, token: &Token) -> Box<DslError> {
+    error(format!("no viable alternative at input '{}{}'", shown(before), shown(token)), token)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-use super::entry::{EntryPoints, computed_cycle};
+use super::entry::{EntryPoints, computed_loops};
 use super::json::{AuthorizationModel, TypeDefinition, Userset};
 use crate::error::ErrorCode;
 
@@ -280,13 +280,14 @@ impl Checker<'_> {
     fn check_reachable(&self) -> Result<(), InvalidModel> {
         let entries = EntryPoints::new(self.model);
         for definition in self.types.values() {
+            let loops = computed_loops(definition, &|_| true);
             for relation in definition.relations.keys() {
                 if !entries.has_entry(&definition.type_name, relation) {
                     let is_loop = entries.is_loop(&definition.type_name, relation);
                     let reason = if is_loop { "potential loop" } else { "no entrypoints defined" };
                     return Err(invalid(definition, relation, reason));
                 }
-                if computed_cycle(definition, relation, &|_| true) {
+                if loops.contains(relation.as_str()) {
                     let reason = "an authorization model cannot contain a cycle";
                     return Err(invalid(definition, relation, reason));
                 }
