@@ -17,7 +17,9 @@ use crate::report::{Budget, Report};
 /// How long spans are sent.
 const LENGTH: Duration = Duration::from_secs(5);
 const SENDERS: u64 = 16;
-const SPANS_PER_BATCH: u64 = 100;
+const SPANS_PER_BATCH: u32 = 100;
+/// What the budget asks for.
+const SPAN_RATE: u32 = 10_000;
 /// About this much text in a span.
 const SPAN_BYTES: usize = 2_000;
 const EVENTS: u32 = 50_000;
@@ -51,7 +53,8 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Senders that each wait for the acknowledgement of a batch before the next.
+/// First senders that each wait for the acknowledgement of a batch before the next, for the rate;
+/// then batches at the rate of the budget, each timed from when it was due.
 async fn spans(
     report: &mut Report,
     storage: &Storage,
@@ -71,32 +74,45 @@ async fn spans(
     for sender in 0..SENDERS {
         let (traces, clock) = (traces.clone(), Arc::clone(clock));
         tasks.spawn(async move {
-            let mut acknowledged = Vec::new();
+            let mut count: u32 = 0;
             while begun.elapsed() < LENGTH {
-                let number = sender << 32 | u64::try_from(acknowledged.len())?;
-                let batch = batch(number, clock.now());
-                let sent = Instant::now();
+                let batch = batch(sender << 32 | u64::from(count), clock.now());
                 traces.append(&ProjectId::default_project(), None, batch).await?;
-                acknowledged.push(sent.elapsed());
+                count += 1;
             }
-            anyhow::Ok(acknowledged)
+            anyhow::Ok(count)
+        });
+    }
+    let mut batches: u32 = 0;
+    while let Some(done) = tasks.join_next().await {
+        batches += done??;
+    }
+    let rate = f64::from(batches * SPANS_PER_BATCH) / begun.elapsed().as_secs_f64();
+    let what = "spans of 2 KB taken in, sealed and listed";
+    report.row(what, rate, "/s", Budget::AtLeast(SPAN_RATE.into()));
+
+    let step = Duration::from_secs(1) / (SPAN_RATE / SPANS_PER_BATCH);
+    let mut every = tokio::time::interval(step);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    let begun = Instant::now();
+    let mut number = SENDERS << 32;
+    while begun.elapsed() < LENGTH {
+        let due = every.tick().await;
+        let (traces, batch) = (traces.clone(), batch(number, clock.now()));
+        number += 1;
+        tasks.spawn(async move {
+            traces.append(&ProjectId::default_project(), None, batch).await?;
+            Ok(u32::try_from(due.elapsed().as_micros())?)
         });
     }
     let mut times = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        times.extend(done??);
+        times.push(done??);
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    let count = f64::from(u32::try_from(times.len())?) * f64::from(u32::try_from(SPANS_PER_BATCH)?);
     times.sort_unstable();
-    let p99 = times.get(times.len() * 99 / 100).map_or(0.0, Duration::as_secs_f64) * 1e3;
-    report.row(
-        "spans of 2 KB taken in, sealed and listed",
-        count / seconds,
-        "/s",
-        Budget::AtLeast(10_000.0),
-    );
-    report.row("a batch of 100 spans acknowledged, p99", p99, "ms", Budget::AtMost(50.0));
+    let p99 = f64::from(times.get(times.len() * 99 / 100).copied().unwrap_or_default()) / 1e3;
+    let what = format!("a batch acknowledged at {SPAN_RATE} spans/s, p99");
+    report.row(&what, p99, "ms", Budget::AtMost(50.0));
     Ok(())
 }
 
@@ -104,7 +120,7 @@ async fn spans(
 fn batch(number: u64, now: Timestamp) -> Vec<Span> {
     let trace_id = u128::from(number).to_be_bytes();
     let root = 1_u64.to_be_bytes();
-    (1..=SPANS_PER_BATCH)
+    (1..=u64::from(SPANS_PER_BATCH))
         .map(|n| Span {
             trace_id,
             span_id: n.to_be_bytes(),
@@ -114,7 +130,7 @@ fn batch(number: u64, now: Timestamp) -> Vec<Span> {
             start: now,
             end: now,
             status: SpanStatus::default(),
-            attributes: attributes(number.wrapping_mul(SPANS_PER_BATCH).wrapping_add(n)),
+            attributes: attributes(number.wrapping_mul(SPANS_PER_BATCH.into()).wrapping_add(n)),
         })
         .collect()
 }
