@@ -139,7 +139,7 @@ async fn set_leave(server: &TestServer, tool: &str, may: bool) {
     let (user, relation) = ("agent:behalf".to_owned(), "can_call".to_owned());
     let object = format!("tool:behalf/{tool}");
     let request = if may {
-        let tuple = TupleKey { user, relation, object, condition: None };
+        let tuple = TupleKey { user, relation, object, ..TupleKey::default() };
         WriteRequest { writes: vec![tuple], ..WriteRequest::default() }
     } else {
         WriteRequest {

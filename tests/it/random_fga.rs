@@ -1,10 +1,11 @@
-//! Random models over random tuples: the engine against the plain definition of Check, and
-//! list-objects, batch and filter against Check.
+//! Random models over random tuples: the engine against the plain definition of Check, and batch,
+//! filter, list-objects, list-users and expand against Check and the tuples.
 //!
 //! Every case prints its seed when it fails; `BEHALF_RANDOM_SEED` runs that one, and
 //! `BEHALF_RANDOM_CASES` says how many follow.
 #![expect(clippy::print_stdout, reason = "which cases ran is worth reading")]
 
+mod lists;
 mod oracle;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,8 @@ use behalf_fga::{
 };
 use serde_json::{Map, Value, json};
 
-use oracle::{Model, Oracle, Restriction, Rewrite, TooMuch, Truth, Tuple, kind_of, type_of};
+use lists::pages;
+use oracle::{Model, Oracle, Restriction, Rewrite, Truth, Tuple, Ways, kind_of, type_of};
 
 const CASES: u64 = 200;
 /// The types with relations; `user` and `agent` have none.
@@ -257,6 +259,7 @@ struct Case {
     fga: FgaStore,
     bound: std::sync::Arc<StoreModel>,
     model: Model,
+    ways: Ways,
     stored: Vec<Tuple>,
     contextual: Vec<Tuple>,
     value: Option<i64>,
@@ -269,6 +272,7 @@ struct Tally {
     failures: usize,
     passed_over: usize,
     lists: usize,
+    user_lists: usize,
 }
 
 impl Case {
@@ -298,7 +302,8 @@ impl Case {
         let count = dice.below(6);
         let contextual = random_tuples(&mut dice, &model, count);
         let value = [None, Some(3), Some(30)][dice.below(3)];
-        Self { seed, fga, bound, model, stored, contextual, value }
+        let ways = model.ways();
+        Self { seed, fga, bound, model, ways, stored, contextual, value }
     }
 
     fn subjects() -> Vec<String> {
@@ -310,22 +315,16 @@ impl Case {
         subjects
     }
 
-    fn oracle(
-        &self,
-        user: &str,
-        relation: &str,
-        object: &str,
-        fails: bool,
-    ) -> Result<Truth, TooMuch> {
-        let mut oracle = Oracle {
+    fn oracle(&self, fails: bool) -> Oracle<'_> {
+        Oracle {
             model: &self.model,
+            ways: &self.ways,
             stored: &self.stored,
             contextual: &self.contextual,
             value: self.value,
             fails,
             steps: STEPS,
-        };
-        oracle.check(user, relation, object, &[])
+        }
     }
 
     fn describe(&self, question: &str) -> String {
@@ -361,7 +360,7 @@ impl Case {
         tally: &mut Tally,
     ) {
         let question = format!("{user} {relation} {object}");
-        let Ok(truth) = self.oracle(user, relation, object, true) else {
+        let Ok(truth) = self.oracle(true).check(user, relation, object, &[]) else {
             tally.passed_over += 1;
             return;
         };
@@ -374,7 +373,8 @@ impl Case {
             Err(error) => panic!("{error}: {}", self.describe(&question)),
             // A condition on a way that no such user can come is not looked at.
             Ok(is_allowed) if truth == Truth::Failure => {
-                let Ok(without) = self.oracle(user, relation, object, false) else { return };
+                let without = self.oracle(false).check(user, relation, object, &[]);
+                let Ok(without) = without else { return };
                 let is_same = *is_allowed == (without == Truth::True);
                 assert!(is_same && kind_of(user) != "user", "{}", self.describe(&question));
             }
@@ -393,9 +393,15 @@ impl Case {
             self.value.map(|x| ("x".to_owned(), x.into())).into_iter().collect();
         let limits =
             Limits { resolve_node_limit: 0, max_steps: u64::from(STEPS), ..Limits::default() };
-        let request =
-            RequestContext { contextual_tuples: &contextual, context: Some(&context), limits };
+        let request = RequestContext {
+            contextual_tuples: &contextual,
+            context: Some(&context),
+            limits,
+            ..RequestContext::default()
+        };
         let snapshot = self.fga.snapshot();
+        self.users(&snapshot, request, tally);
+        self.trees(&snapshot, request);
         for user in Self::subjects() {
             for name in TYPES {
                 for relation in RELATIONS.into_iter().chain([PARENT]) {
@@ -449,6 +455,8 @@ impl Case {
             .map(|(id, _)| format!("{name}:{id}"))
             .collect();
         assert_eq!(listed.len(), expected.len(), "{}", self.describe(&question));
+        let pages = pages(|page| snapshot.list_objects_page(&self.bound, &list, page).unwrap());
+        assert_eq!(pages, listed, "{}", self.describe(&question));
         let listed: BTreeSet<String> = listed.into_iter().collect();
         assert_eq!(listed, expected, "{}", self.describe(&question));
         tally.lists += 1;
@@ -467,10 +475,10 @@ fn the_engine_agrees_with_the_plain_definition() {
     for seed in seed..seed + cases {
         Case::new(seed).run(&mut tally);
     }
-    let Tally { checks, allowed, failures, passed_over, lists } = tally;
+    let Tally { checks, allowed, failures, passed_over, lists, user_lists } = tally;
     println!(
         "random models: {cases} from seed {seed}: {checks} checks ({allowed} allowed, {failures} \
-         without a value, {passed_over} passed over), {lists} lists"
+         without a value, {passed_over} passed over), {lists} lists of objects, {user_lists} of users"
     );
     assert!(allowed > checks / 50 && passed_over < checks / 10, "the cases say too little");
 }

@@ -198,6 +198,7 @@ impl Authz {
                 .condition
                 .clone()
                 .map(|ConditionEntry { name, context }| TupleCondition { name, context }),
+            ..TupleKey::default()
         });
         let tuples: Vec<TupleKey> = tuples.collect();
         if tuples.is_empty() {

@@ -1,4 +1,4 @@
-//! Questions about a store: check, batch check, list objects, filter.
+//! Questions about a store: check, batch check, expand, list objects, list users, filter.
 //!
 //! A model is bound to a store once ([`StoreModel`]): names become numbers, type restrictions
 //! become tables, rewrites become expressions over nodes (a type's relation), nodes are grouped
@@ -9,14 +9,20 @@
 mod bind;
 mod components;
 mod evaluate;
+mod expand;
 mod list;
 mod overlay;
 mod plan;
 mod request;
+mod scope;
 mod search;
 mod tuples;
+mod users;
 
+pub use expand::{ComputedLeaf, Leaf, TreeNode, TreeValue, UsersetTree};
 pub use plan::StoreModel;
 pub use request::{
-    CheckRequest, FilterRequest, Limits, ListObjectsRequest, MAX_CONTEXTUAL_TUPLES, RequestContext,
+    CheckRequest, FilterRequest, Limits, ListObjectsRequest, Listing, MAX_CONTEXTUAL_TUPLES,
+    PageRequest, RequestContext, Stop,
 };
+pub use users::{ListUsersRequest, User, UserFilter};

@@ -17,6 +17,8 @@ pub enum ErrorCode {
     InvalidWriteInput = 2003,
     /// A tuple occurs twice in one write.
     CannotAllowDuplicateTuplesInOneRequest = 2004,
+    /// A page token is of no page.
+    InvalidContinuationToken = 2007,
     /// A write meets a tuple that exists, or misses one that does not.
     WriteFailedDueToInvalidInput = 2017,
     /// The model has no such type.
@@ -33,6 +35,8 @@ pub enum ErrorCode {
     UnsupportedSchemaVersion = 2057,
     /// Something that must not happen happened.
     InternalError = 4000,
+    /// The request took longer than it may.
+    DeadlineExceeded = 4004,
     /// A write conflicts with a stored tuple that has another condition (HTTP 409).
     Aborted = 10,
 }
@@ -54,6 +58,7 @@ impl ErrorCode {
             Self::CannotAllowDuplicateTuplesInOneRequest => {
                 "cannot_allow_duplicate_tuples_in_one_request"
             }
+            Self::InvalidContinuationToken => "invalid_continuation_token",
             Self::WriteFailedDueToInvalidInput => "write_failed_due_to_invalid_input",
             Self::TypeNotFound => "type_not_found",
             Self::RelationNotFound => "relation_not_found",
@@ -62,6 +67,7 @@ impl ErrorCode {
             Self::InvalidAuthorizationModel => "invalid_authorization_model",
             Self::UnsupportedSchemaVersion => "unsupported_schema_version",
             Self::InternalError => "internal_error",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Aborted => "Aborted",
         }
     }
@@ -119,6 +125,9 @@ pub enum TupleError {
     /// The condition is missing, unknown, not admitted, or its context does not fit.
     #[error("{0}")]
     Condition(String),
+    /// The tuple would expire before it begins to hold.
+    #[error("a tuple cannot expire before it starts")]
+    NeverValid,
     /// The tuple says what every userset says of itself.
     #[error("cannot write a tuple that is implicit")]
     Implicit,
@@ -165,6 +174,15 @@ pub enum RequestError {
         /// What went wrong.
         reason: String,
     },
+    /// A tuple that holds for a time was met, and the request does not say what time it is.
+    #[error("a tuple holds for a time only, and the request has no time")]
+    NoTime,
+    /// The caller's own check ended the request.
+    #[error("the request was stopped before it was answered")]
+    Stopped,
+    /// A page token that no page of this list gave.
+    #[error("invalid continuation token")]
+    PageToken,
     /// The depth limit was reached.
     #[error(
         "Authorization Model resolution required too many rewrite rules to be resolved. Check your authorization model for infinite recursion or too much nesting"
@@ -190,7 +208,11 @@ impl RequestError {
     /// The code OpenFGA answers with.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidInput(_) | Self::Condition { .. } => ErrorCode::ValidationError,
+            Self::InvalidInput(_) | Self::Condition { .. } | Self::NoTime => {
+                ErrorCode::ValidationError
+            }
+            Self::Stopped => ErrorCode::DeadlineExceeded,
+            Self::PageToken => ErrorCode::InvalidContinuationToken,
             Self::InvalidContextualTuple { .. } => ErrorCode::InvalidTuple,
             Self::TypeNotFound(_) => ErrorCode::TypeNotFound,
             Self::RelationNotFound { .. } => ErrorCode::RelationNotFound,

@@ -20,8 +20,9 @@ mod yaml;
 
 pub use condition::MAX_CONDITION_COST;
 pub use engine::{
-    CheckRequest, FilterRequest, Limits, ListObjectsRequest, MAX_CONTEXTUAL_TUPLES, RequestContext,
-    StoreModel,
+    CheckRequest, ComputedLeaf, FilterRequest, Leaf, Limits, ListObjectsRequest, ListUsersRequest,
+    Listing, MAX_CONTEXTUAL_TUPLES, PageRequest, RequestContext, Stop, StoreModel, TreeNode,
+    TreeValue, User, UserFilter, UsersetTree,
 };
 pub use error::{ErrorCode, RequestError, TupleError, WriteError};
 pub use model::{
@@ -40,5 +41,5 @@ pub use store_file::{
     ReadFile, StoreFile, StoreFileError, StoreFileErrors, StoreTest, TupleFileError, TupleSource,
     is_valid_object_id, load_model, parse_tuples,
 };
-pub use tuple::{TupleCondition, TupleKey};
+pub use tuple::{TupleCondition, TupleKey, Validity};
 pub use yaml::{Position, Region};

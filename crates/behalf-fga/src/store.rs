@@ -5,8 +5,8 @@
 //! lives in the table of its class, (object type, relation, subject class), where the subject class
 //! is a type, a type's wildcard, or a userset `type#relation`; so a model's type restrictions pick
 //! tables and a table needs no type in its edges. Each table has the edges both ways: object →
-//! subjects and subject → objects. Conditioned tuples have their forward edge in a second set of
-//! rows that carries the condition.
+//! subjects and subject → objects. Tuples under a condition or for a time have their forward
+//! edge in a second set of rows that carries both.
 //!
 //! # Versions
 //! A [`Snapshot`] is immutable. Rows and names are in pages of 64 that versions share; a write
@@ -32,6 +32,7 @@ pub use write::{
 };
 
 pub(crate) use names::SCRATCH;
+pub(crate) use rows::Edge;
 pub(crate) use snapshot::{Identity, SubjectKind, TableKey};
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::TupleError;
 
-/// `object#relation@user`, perhaps under a condition.
+/// `object#relation@user`, perhaps under a condition or for a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TupleKey {
     /// `type:id`, `type:*` or `type:id#relation`.
@@ -19,6 +19,61 @@ pub struct TupleKey {
     /// The condition under which the tuple holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<TupleCondition>,
+    /// When the tuple holds.
+    #[serde(default, skip_serializing_if = "Validity::is_always")]
+    pub validity: Validity,
+}
+
+/// From when until when a tuple holds, in microseconds since the Unix epoch.
+///
+/// Which time it is, is for the request to say; a request that says nothing is an error where such
+/// a tuple is met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// The tuple does not hold before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_micros: Option<i64>,
+    /// The tuple does not hold from this on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_micros: Option<i64>,
+}
+
+impl Validity {
+    /// True if the tuple holds at every time.
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// True if the tuple holds at this time.
+    pub fn holds_at(&self, micros: i64) -> bool {
+        self.not_before_micros.is_none_or(|from| from <= micros) && !self.is_expired_at(micros)
+    }
+
+    /// True if the tuple will not hold again.
+    pub fn is_expired_at(&self, micros: i64) -> bool {
+        self.expires_at_micros.is_some_and(|until| until <= micros)
+    }
+
+    /// True if there is no time at which the tuple holds.
+    pub(crate) fn is_never(&self) -> bool {
+        let Self { not_before_micros, expires_at_micros } = *self;
+        not_before_micros.zip(expires_at_micros).is_some_and(|(from, until)| from >= until)
+    }
+}
+
+/// What a tuple depends on beside being there; most tuples depend on nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard<'a> {
+    pub(crate) condition: Option<&'a TupleCondition>,
+    pub(crate) validity: Validity,
+}
+
+impl<'a> Guard<'a> {
+    /// The guard of a tuple, if it has one.
+    pub(crate) fn of(tuple: &'a TupleKey) -> Option<Self> {
+        let guard = Self { condition: tuple.condition.as_ref(), validity: tuple.validity };
+        (guard.condition.is_some() || !guard.validity.is_always()).then_some(guard)
+    }
 }
 
 /// The condition a tuple names, and the context stored with it.
@@ -43,6 +98,7 @@ impl TupleKey {
             relation: relation.into(),
             object: object.into(),
             condition: None,
+            validity: Validity::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The definition of Check, as slow and as plain as it can be: tuples as text, every branch looked
 //! at, nothing remembered, the path carried along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a relation is computed.
 #[derive(Clone, Debug)]
@@ -25,6 +25,77 @@ pub(super) struct Restriction {
 /// A relation's rewrite and restrictions, by type and relation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model(pub(super) BTreeMap<(String, String), (Rewrite, Vec<Restriction>)>);
+
+/// A kind of user, and a relation that some tuples might give it.
+pub(super) type Ways = BTreeSet<(String, (String, String))>;
+
+impl Model {
+    /// Which kinds of user can have which relations at all. As in OpenFGA, a relation that the
+    /// user's kind cannot have is false and is not looked into, not even for cycles.
+    pub(super) fn ways(&self) -> Ways {
+        let mut ways = Ways::new();
+        loop {
+            let before = ways.len();
+            for (place, (rewrite, admitted)) in &self.0 {
+                let mut kinds = BTreeSet::new();
+                self.kinds(rewrite, place, admitted, &ways, &mut kinds);
+                ways.extend(kinds.into_iter().map(|kind| (kind, place.clone())));
+            }
+            if ways.len() == before {
+                return ways;
+            }
+        }
+    }
+
+    fn kinds(
+        &self,
+        rewrite: &Rewrite,
+        (name, relation): &(String, String),
+        admitted: &[Restriction],
+        ways: &Ways,
+        kinds: &mut BTreeSet<String>,
+    ) {
+        let mut own = Vec::new();
+        // What has a relation has what refers to it, and so has the userset itself.
+        let mut refer = |name: &str, relation: &str| {
+            let place = (name.to_owned(), relation.to_owned());
+            if self.0.contains_key(&place) {
+                kinds.insert(format!("{name}#{relation}"));
+                kinds.extend(ways.iter().filter(|(_, to)| *to == place).map(|(k, _)| k.clone()));
+            }
+        };
+        match rewrite {
+            Rewrite::This => {
+                for restriction in admitted {
+                    match restriction.user.split_once('#') {
+                        Some((name, relation)) => refer(name, relation),
+                        None => own.push(type_of(&restriction.user).to_owned()),
+                    }
+                }
+            }
+            Rewrite::Computed(other) => refer(name, other),
+            Rewrite::From(other, tupleset) => {
+                let tupleset = self.0.get(&(name.clone(), tupleset.clone()));
+                for parent in tupleset.map_or(&[][..], |(_, admitted)| admitted) {
+                    refer(&parent.user, other);
+                }
+            }
+            Rewrite::Or(operands) | Rewrite::And(operands) => {
+                for operand in operands {
+                    let place = (name.clone(), relation.clone());
+                    self.kinds(operand, &place, admitted, ways, kinds);
+                }
+            }
+            Rewrite::ButNot(base, subtract) => {
+                for operand in [base, subtract] {
+                    let place = (name.clone(), relation.clone());
+                    self.kinds(operand, &place, admitted, ways, kinds);
+                }
+            }
+        }
+        kinds.extend(own);
+    }
+}
 
 /// A tuple; under the one condition `limit` if there is one, with the value stored for it, if any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +128,7 @@ pub(super) struct TooMuch;
 
 pub(super) struct Oracle<'a> {
     pub(super) model: &'a Model,
+    pub(super) ways: &'a Ways,
     pub(super) stored: &'a [Tuple],
     pub(super) contextual: &'a [Tuple],
     /// The request's value for the condition.
@@ -126,6 +198,11 @@ impl Oracle<'_> {
         if path.contains(&here) {
             return Ok(Truth::Cycle);
         }
+        let kind = kind_of(user);
+        let kind = kind.strip_suffix(":*").unwrap_or(&kind).to_owned();
+        if !self.ways.contains(&(kind, (type_of(object).to_owned(), relation.to_owned()))) {
+            return Ok(Truth::False);
+        }
         let model = self.model;
         let entry = model.0.get(&(type_of(object).to_owned(), relation.to_owned()));
         let Some((rewrite, _)) = entry else { return Ok(Truth::False) };
@@ -193,7 +270,7 @@ impl Oracle<'_> {
     }
 
     /// The tuples that the model admits; a contextual tuple of the very user hides a stored one.
-    fn tuples(&self, object: &str, relation: &str, user: Option<&str>) -> Vec<Tuple> {
+    pub(super) fn tuples(&self, object: &str, relation: &str, user: Option<&str>) -> Vec<Tuple> {
         let is_hidden = |tuple: &&Tuple| {
             user == Some(tuple.user.as_str())
                 && !tuple.user.contains(['#', '*'])

@@ -115,7 +115,7 @@ pub(super) fn tuple_keys(tuples: Vec<Tuple>) -> Result<Vec<TupleKey>, FgaError> 
             name: condition.name,
             context: condition.context.0.unwrap_or_default(),
         });
-        Ok(TupleKey { user, relation, object, condition })
+        Ok(TupleKey { user, relation, object, condition, ..TupleKey::default() })
     };
     tuples.into_iter().map(of_wire).collect()
 }

@@ -49,6 +49,7 @@ pub(super) async fn write(
         deletes: delete_keys(deletes.tuple_keys)?,
         on_duplicate: on_conflict(writes.on_duplicate.as_deref(), "on_duplicate")?,
         on_missing: on_conflict(deletes.on_missing.as_deref(), "on_missing")?,
+        ..WriteRequest::default()
     };
     let model_id = body.authorization_model_id.filter(|id| !id.is_empty());
     context.authz.write(&store_id, model_id.as_deref(), &request, &actor(&caller)).await?;

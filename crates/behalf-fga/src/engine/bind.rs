@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::components;
 use super::plan::{
-    BitSet, Dependent, DirectClass, Expr, Node, NodeId, StoreModel, Subject, TypePlan, Via,
+    BitSet, Dependent, DirectClass, Expr, Node, NodeId, Place, StoreModel, Subject, TypePlan, Via,
 };
 use crate::condition;
 use crate::model::{
@@ -61,6 +61,7 @@ impl StoreModel {
                     .ok_or(InvalidModel::TooMany("relations"))?;
                 let node = next_id(self.nodes.len())?;
                 self.nodes.push(Node {
+                    id: NodeId(node),
                     type_index,
                     object_type: number,
                     relation,
@@ -69,6 +70,8 @@ impl StoreModel {
                     direct: Vec::new(),
                     is_tupleset: tuplesets.contains(relation_name.as_str()),
                     component: 0,
+                    is_this_enough: false,
+                    hops: 0,
                     reached_by: BitSet::default(),
                     dependents: Vec::new(),
                 });
@@ -91,7 +94,7 @@ impl StoreModel {
         self.type_plan(type_name)?.relations.get(relation).copied()
     }
 
-    fn definition(&self, node: &Node) -> Option<&TypeDefinition> {
+    pub(super) fn definition(&self, node: &Node) -> Option<&TypeDefinition> {
         self.model.type_definitions.get(node.type_index)
     }
 
@@ -167,6 +170,11 @@ impl StoreModel {
             })
             .collect();
         for (node, expr) in self.nodes.iter_mut().zip(exprs) {
+            node.is_this_enough = match &expr {
+                Expr::This => true,
+                Expr::Union(children) => children.iter().any(|child| matches!(child, Expr::This)),
+                _ => false,
+            };
             node.expr = expr;
         }
     }
@@ -219,8 +227,8 @@ impl StoreModel {
         let mut found: Vec<(NodeId, Dependent)> = Vec::new();
         for (at, node) in self.nodes.iter().enumerate() {
             let Ok(id) = u32::try_from(at) else { continue };
-            self.for_each_reference(node, &node.expr, &mut |target, via| {
-                found.push((target, Dependent { node: NodeId(id), via }));
+            self.for_each_reference(node, &node.expr, Place::Enough, &mut |target, via, place| {
+                found.push((target, Dependent { node: NodeId(id), via, place }));
             });
         }
         for (target, dependent) in found {
@@ -237,31 +245,36 @@ impl StoreModel {
         &self,
         node: &Node,
         expr: &Expr,
-        visit: &mut dyn FnMut(NodeId, Via),
+        place: Place,
+        visit: &mut dyn FnMut(NodeId, Via, Place),
     ) {
         match expr {
             Expr::This => {
-                for class in &node.direct {
+                for (at, class) in node.direct.iter().enumerate() {
                     if let Subject::Userset(target) = class.subject {
-                        visit(target, Via::Table(class.table));
+                        visit(target, Via::Tuples { owner: node.id, class: at }, place);
                     }
                 }
             }
-            Expr::Computed(target) => visit(*target, Via::Computed),
+            Expr::Computed(target) => visit(*target, Via::Computed, place),
             Expr::TupleToUserset { tupleset, targets } => {
-                let Some(tupleset) = self.node(*tupleset) else { return };
                 for (class, target) in targets {
-                    if let Some(class) = tupleset.direct.get(*class) {
-                        visit(*target, Via::Table(class.table));
-                    }
+                    visit(*target, Via::Tuples { owner: *tupleset, class: *class }, place);
                 }
             }
-            Expr::Union(children) | Expr::Intersection(children) => {
-                children.iter().for_each(|child| self.for_each_reference(node, child, visit));
+            Expr::Union(children) => {
+                for child in children {
+                    self.for_each_reference(node, child, place, visit);
+                }
+            }
+            Expr::Intersection(children) => {
+                for child in children {
+                    self.for_each_reference(node, child, place.needed(), visit);
+                }
             }
             Expr::Difference(base, subtract) => {
-                self.for_each_reference(node, base, visit);
-                self.for_each_reference(node, subtract, visit);
+                self.for_each_reference(node, base, place.needed(), visit);
+                self.for_each_reference(node, subtract, place.subtracted(), visit);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Groups nodes into components of mutual recursion (Tarjan's algorithm, without recursion).
 
-use super::plan::{Component, ComponentKind, Expr, Node, NodeId, StoreModel};
+use super::plan::{
+    Component, ComponentKind, Expr, Node, NodeId, Place, StoreModel, UNBOUNDED_HOPS, Via,
+};
 
 /// Sets every node's component and classifies the components.
 pub(super) fn assign(model: &mut StoreModel) {
@@ -9,9 +11,14 @@ pub(super) fn assign(model: &mut StoreModel) {
         .iter()
         .map(|node| {
             let mut found = Vec::new();
-            model.for_each_reference(node, &node.expr, &mut |NodeId(target), _| {
-                found.push(target as usize);
-            });
+            model.for_each_reference(
+                node,
+                &node.expr,
+                Place::Enough,
+                &mut |NodeId(target), _, _| {
+                    found.push(target as usize);
+                },
+            );
             found
         })
         .collect();
@@ -37,6 +44,30 @@ pub(super) fn assign(model: &mut StoreModel) {
         }
     }
     model.components = kinds.into_iter().map(|kind| Component { kind }).collect();
+    count_hops(model);
+}
+
+/// Components are numbered from the leaves up, so those a component refers to come before it.
+fn count_hops(model: &mut StoreModel) {
+    let mut hops = vec![0_u32; model.components.len()];
+    let mut nodes: Vec<&Node> = model.nodes.iter().collect();
+    nodes.sort_by_key(|node| node.component);
+    for node in nodes {
+        let own = node.component as usize;
+        let mut most = value(&hops, own);
+        model.for_each_reference(node, &node.expr, Place::Enough, &mut |target, via, _| {
+            let Some(target) = model.node(target).filter(|t| t.component != node.component) else {
+                return;
+            };
+            let hop = u32::from(via != Via::Computed);
+            most = most.max(value(&hops, target.component as usize).saturating_add(hop));
+        });
+        let is_mixed = model.components.get(own).is_some_and(|c| c.kind == ComponentKind::Mixed);
+        set(&mut hops, own, if is_mixed { UNBOUNDED_HOPS } else { most });
+    }
+    for node in &mut model.nodes {
+        node.hops = value(&hops, node.component as usize);
+    }
 }
 
 /// True if references into the node's own component stand under unions only.
@@ -51,7 +82,7 @@ fn is_monotone(model: &StoreModel, node: &Node, expr: &Expr) -> bool {
 /// True if the expression refers into the node's own component.
 pub(super) fn refers_inside(model: &StoreModel, node: &Node, expr: &Expr) -> bool {
     let mut found = false;
-    model.for_each_reference(node, expr, &mut |target, _| {
+    model.for_each_reference(node, expr, Place::Enough, &mut |target, _, _| {
         found |= model.node(target).is_some_and(|target| target.component == node.component);
     });
     found
@@ -110,8 +141,8 @@ fn tarjan(successors: &[Vec<usize>]) -> Vec<usize> {
     component
 }
 
-fn value(of: &[usize], at: usize) -> usize {
-    of.get(at).copied().unwrap_or(usize::MAX)
+fn value<T: Copy + Default>(of: &[T], at: usize) -> T {
+    of.get(at).copied().unwrap_or_default()
 }
 
 fn set<T>(of: &mut [T], at: usize, to: T) {

@@ -12,14 +12,12 @@
 //! The work is bounded by steps, hops by the node limit, the machine's stack by [`MAX_NESTING`].
 
 use hashbrown::HashMap;
-use serde_json::{Map, Value as Json};
 
-use super::overlay::{Overlay, matches};
-use super::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, StoreModel, Subject};
-use super::request::{Limits, RequestContext};
+use super::overlay::matches;
+use super::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, Subject};
+use super::scope::{Budget, Scope};
 use crate::error::RequestError;
-use crate::store::Snapshot;
-use crate::tuple::TupleCondition;
+use crate::tuple::Guard;
 
 /// Expressions inside expressions, over all relations on the way.
 const MAX_NESTING: u32 = 400;
@@ -62,39 +60,25 @@ struct Known {
 }
 
 pub(super) struct Evaluator<'a> {
-    snapshot: &'a Snapshot,
-    pub(super) model: &'a StoreModel,
-    overlay: &'a Overlay<'a>,
-    context: Option<&'a Map<String, Json>>,
-    limits: Limits,
+    pub(super) scope: Scope<'a>,
     pub(super) subject: SubjectId,
     known: HashMap<Pair, Known>,
     /// The pairs being evaluated inside components with `and` or `but not`.
     path: Vec<Pair>,
-    steps: u64,
+    budget: Budget<'a>,
     nesting: u32,
     /// The deepest hop since the innermost remembered pair began.
     pub(super) deepest: u32,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(
-        snapshot: &'a Snapshot,
-        model: &'a StoreModel,
-        overlay: &'a Overlay<'a>,
-        request: &RequestContext<'a>,
-        subject: SubjectId,
-    ) -> Self {
+    pub(super) fn new(scope: Scope<'a>, subject: SubjectId) -> Self {
         Self {
-            snapshot,
-            model,
-            overlay,
-            context: request.context,
-            limits: request.limits,
+            scope,
             subject,
             known: HashMap::new(),
             path: Vec::new(),
-            steps: 0,
+            budget: scope.budget(),
             nesting: 0,
             deepest: 0,
         }
@@ -102,7 +86,7 @@ impl<'a> Evaluator<'a> {
 
     /// Answers for one object; a new budget, what is known is kept.
     pub(super) fn check(&mut self, node: NodeId, object: u32) -> Result<bool, RequestError> {
-        self.steps = 0;
+        self.budget.renew();
         self.deepest = 0;
         match self.node(None, (node, object), 0) {
             Ok(truth) => Ok(truth == Truth::True),
@@ -113,7 +97,7 @@ impl<'a> Evaluator<'a> {
     /// Evaluates a pair; `from` is the component of the expression that asks.
     pub(super) fn node(&mut self, from: Option<u32>, pair: Pair, depth: u32) -> Answer {
         self.step()?;
-        let Some(node) = self.model.node(pair.0) else { return Ok(Truth::False) };
+        let Some(node) = self.scope.model.node(pair.0) else { return Ok(Truth::False) };
         if self.is_self(pair) {
             return Ok(Truth::True);
         }
@@ -127,7 +111,7 @@ impl<'a> Evaluator<'a> {
             return Ok(truth);
         }
         let outer_deepest = std::mem::replace(&mut self.deepest, depth);
-        let kind = self.model.components.get(node.component as usize).map(|c| c.kind);
+        let kind = self.scope.model.components.get(node.component as usize).map(|c| c.kind);
         let answer = match kind {
             Some(ComponentKind::Monotone) => self.search(pair, depth),
             Some(ComponentKind::Mixed) => self.on_path(node, pair, depth),
@@ -149,7 +133,7 @@ impl<'a> Evaluator<'a> {
         let known = self.known.get(&pair)?;
         let deepest = depth + known.height;
         // Deeper than before, the same way might end at the limit: look again.
-        let limit = self.limits.resolve_node_limit;
+        let limit = self.scope.request.limits.resolve_node_limit;
         if limit != 0 && deepest >= limit {
             return None;
         }
@@ -163,16 +147,12 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn step(&mut self) -> Result<(), Failure> {
-        self.steps += 1;
-        if self.steps > self.limits.max_steps {
-            return Err(Box::new(RequestError::BudgetExceeded(self.limits.max_steps)));
-        }
-        Ok(())
+        Ok(self.budget.step()?)
     }
 
     fn hop(&mut self, depth: u32) -> Result<u32, Failure> {
         let depth = depth + 1;
-        let limit = self.limits.resolve_node_limit;
+        let limit = self.scope.request.limits.resolve_node_limit;
         self.deepest = self.deepest.max(depth);
         if limit != 0 && depth >= limit {
             return Err(Box::new(RequestError::TooComplex));
@@ -284,7 +264,7 @@ impl<'a> Evaluator<'a> {
         inside: &mut Option<&mut Vec<Pair>>,
     ) -> Answer {
         if let Some(found) = inside
-            && self.model.node(target.0).is_some_and(|to| to.component == node.component)
+            && self.scope.model.node(target.0).is_some_and(|to| to.component == node.component)
         {
             found.push(target);
             return Ok(Truth::False);
@@ -301,7 +281,7 @@ impl<'a> Evaluator<'a> {
         inside: &mut Option<&mut Vec<Pair>>,
     ) -> Answer {
         let is_inside = inside.is_some()
-            && self.model.node(target.0).is_some_and(|to| to.component == node.component);
+            && self.scope.model.node(target.0).is_some_and(|to| to.component == node.component);
         let depth = if is_inside { depth } else { self.hop(depth)? };
         self.reference(node, target, depth, inside)
     }
@@ -336,19 +316,12 @@ impl<'a> Evaluator<'a> {
         any.answer()
     }
 
-    /// The tuple of the very user; a contextual one hides the stored one.
+    /// The tuple of the very user.
     fn user_tuple(&mut self, class: &'a DirectClass, object: u32) -> Answer {
         self.step()?;
-        let subject = self.subject.id;
-        let contextual =
-            self.overlay.edges(class.table, object).iter().find(|edge| edge.subject == subject);
-        let condition = match contextual {
-            Some(edge) => Some(edge.condition),
-            None => self.snapshot.table(class.table).and_then(|table| table.find(object, subject)),
-        };
-        match condition {
+        match self.scope.edge(class, object, self.subject.id) {
             None => Ok(Truth::False),
-            Some(condition) => self.holds(class, condition).map(truth),
+            Some(guard) => Ok(truth(self.scope.holds(class, guard)?)),
         }
     }
 
@@ -369,8 +342,11 @@ impl<'a> Evaluator<'a> {
         any: &mut Any,
     ) -> bool {
         let is_same = self.subject.kind == SubjectKindId::Userset(target);
-        let is_reached =
-            self.model.node(target).is_some_and(|n| n.reached_by.contains(self.subject.class));
+        let is_reached = self
+            .scope
+            .model
+            .node(target)
+            .is_some_and(|n| n.reached_by.contains(self.subject.class));
         if !is_same && !is_reached {
             return false;
         }
@@ -394,12 +370,15 @@ impl<'a> Evaluator<'a> {
         depth: u32,
         inside: &mut Option<&mut Vec<Pair>>,
     ) -> Answer {
-        let Some(tupleset) = self.model.node(tupleset) else { return Ok(Truth::False) };
+        let Some(tupleset) = self.scope.model.node(tupleset) else { return Ok(Truth::False) };
         let mut any = Any::default();
         for &(class, target) in targets {
             let is_same = self.subject.kind == SubjectKindId::Userset(target);
-            let is_reached =
-                self.model.node(target).is_some_and(|n| n.reached_by.contains(self.subject.class));
+            let is_reached = self
+                .scope
+                .model
+                .node(target)
+                .is_some_and(|n| n.reached_by.contains(self.subject.class));
             let Some(class) = tupleset.direct.get(class).filter(|_| is_same || is_reached) else {
                 continue;
             };
@@ -422,12 +401,8 @@ impl<'a> Evaluator<'a> {
         any: &mut Any,
         answer: &mut dyn FnMut(&mut Self, u32, &DirectClass) -> Answer,
     ) -> bool {
-        let contextual = self.overlay.edges(class.table, object).iter();
-        let contextual = contextual.map(|edge| (edge.subject, edge.condition));
-        let snapshot = self.snapshot;
-        let stored = snapshot.table(class.table).into_iter().flat_map(|t| t.edges(object));
-        for (subject, condition) in contextual.chain(stored) {
-            if any.add(self.edge(class, subject, condition, answer)) {
+        for (subject, guard) in self.scope.edges(class, object) {
+            if any.add(self.edge(class, subject, guard, answer)) {
                 return true;
             }
         }
@@ -438,36 +413,14 @@ impl<'a> Evaluator<'a> {
         &mut self,
         class: &'a DirectClass,
         subject: u32,
-        condition: Option<&TupleCondition>,
+        guard: Option<Guard<'_>>,
         answer: &mut dyn FnMut(&mut Self, u32, &DirectClass) -> Answer,
     ) -> Answer {
         self.step()?;
-        if !self.holds(class, condition)? {
+        if !self.scope.holds(class, guard)? {
             return Ok(Truth::False);
         }
         answer(self, subject, class)
-    }
-
-    /// Whether a tuple counts: the model admits it and its condition is met.
-    fn holds(
-        &self,
-        class: &DirectClass,
-        condition: Option<&TupleCondition>,
-    ) -> Result<bool, Failure> {
-        let Some(condition) = condition else { return Ok(class.admits_plain) };
-        if self.model.admits(class, Some(condition)).is_err() {
-            return Ok(false);
-        }
-        let Some(compiled) = self.model.conditions.get(condition.name.as_str()) else {
-            return Ok(false);
-        };
-        let empty = Map::new();
-        let request = self.context.unwrap_or(&empty);
-        compiled
-            .evaluate(request, Some(&condition.context), self.limits.max_condition_cost)
-            .map_err(|reason| {
-                Box::new(RequestError::Condition { condition: condition.name.clone(), reason })
-            })
     }
 }
 

@@ -6,7 +6,7 @@ use super::plan::{StoreModel, Subject};
 use super::request::RequestContext;
 use crate::error::RequestError;
 use crate::store::{SCRATCH, Snapshot};
-use crate::tuple::{TupleCondition, UserRef};
+use crate::tuple::{Guard, UserRef};
 
 /// A request's additions to the store.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct ContextualEdge<'a> {
     table: u32,
     object: u32,
     pub(super) subject: u32,
-    pub(super) condition: Option<&'a TupleCondition>,
+    pub(super) guard: Option<Guard<'a>>,
 }
 
 impl<'a> Overlay<'a> {
@@ -56,8 +56,8 @@ impl<'a> Overlay<'a> {
                 }
             };
             let table = class.table;
-            let condition = tuple.condition.as_ref();
-            overlay.forward.push(ContextualEdge { table, object, subject, condition });
+            let guard = Guard::of(tuple);
+            overlay.forward.push(ContextualEdge { table, object, subject, guard });
             overlay.reverse.push((table, subject, object));
         }
         // Stable, so that of equal keys the first given stays first.
@@ -68,17 +68,20 @@ impl<'a> Overlay<'a> {
 
     /// The number of an object in this request.
     pub(super) fn object(&mut self, snapshot: &Snapshot, object_type: u32, id: &str) -> u32 {
-        if let Some(number) = snapshot.object_number(object_type, id) {
+        if let Some(number) = self.known(snapshot, object_type, id) {
             return number;
         }
-        let key = (object_type, Box::from(id));
-        if let Some(number) = self.scratch.get(&key) {
-            return *number;
-        }
+        let key: (u32, Box<str>) = (object_type, Box::from(id));
         let number = SCRATCH + u32::try_from(self.scratch_names.len()).unwrap_or(SCRATCH - 1);
         self.scratch_names.push(key.1.clone());
         self.scratch.insert(key, number);
         number
+    }
+
+    /// The number of an object that the store or the request knows.
+    pub(super) fn known(&self, snapshot: &Snapshot, object_type: u32, id: &str) -> Option<u32> {
+        let stored = snapshot.object_number(object_type, id);
+        stored.or_else(|| self.scratch.get(&(object_type, Box::from(id))).copied())
     }
 
     /// The id of an object in this request.
@@ -92,6 +95,11 @@ impl<'a> Overlay<'a> {
             None => snapshot.object_id(object_type, number),
             Some(at) => self.scratch_names.get(at as usize).map(|name| &**name),
         }
+    }
+
+    /// True if the request has no tuples of its own.
+    pub(super) fn is_empty(&self) -> bool {
+        self.forward.is_empty()
     }
 
     pub(super) fn edges(&self, table: u32, object: u32) -> &[ContextualEdge<'a>] {

@@ -62,6 +62,7 @@ pub(super) struct TypePlan {
 
 #[derive(Debug)]
 pub(super) struct Node {
+    pub(super) id: NodeId,
     pub(super) type_index: usize,
     /// The type's and the relation's number in the store.
     pub(super) object_type: u32,
@@ -73,6 +74,11 @@ pub(super) struct Node {
     /// True if some `x from relation` names the relation.
     pub(super) is_tupleset: bool,
     pub(super) component: u32,
+    /// True if the relation's own tuples grant it by themselves.
+    pub(super) is_this_enough: bool,
+    /// How many hops a check of the node can take at most, see [`super::Limits`];
+    /// [`UNBOUNDED_HOPS`] if the data decide.
+    pub(super) hops: u32,
     /// Bits of the user classes from which a path leads to the node.
     pub(super) reached_by: BitSet,
     /// The nodes whose expression refers to this one, and how.
@@ -112,19 +118,51 @@ pub(super) enum Expr {
     Difference(Box<Self>, Box<Self>),
 }
 
+/// The number of hops is not bounded by the model.
+pub(super) const UNBOUNDED_HOPS: u32 = u32::MAX;
+
 /// How a node's expression refers to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dependent {
     pub(super) node: NodeId,
     pub(super) via: Via,
+    pub(super) place: Place,
+}
+
+/// Where in an expression something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Under unions only: it grants the relation by itself.
+    Enough,
+    /// Under `and` or the base of `but not`.
+    Needed,
+    /// Under the subtracted side of a `but not`.
+    Subtracted,
+}
+
+impl Place {
+    /// The place of an operand that stands at `self` inside something that stands here.
+    pub(super) fn needed(self) -> Self {
+        match self {
+            Self::Enough | Self::Needed => Self::Needed,
+            Self::Subtracted => Self::Subtracted,
+        }
+    }
+
+    pub(super) fn subtracted(self) -> Self {
+        match self {
+            Self::Enough | Self::Needed => Self::Subtracted,
+            Self::Subtracted => Self::Needed,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Via {
     /// Of the same object.
     Computed,
-    /// Of the subjects of this table.
-    Table(u32),
+    /// Of the subjects of a class of this node's own tuples.
+    Tuples { owner: NodeId, class: usize },
 }
 
 /// Nodes that refer to each other in a circle, or one node that does not.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::evaluate::{Evaluator, SubjectId, SubjectKindId};
 use super::overlay::Overlay;
 use super::plan::{NodeId, StoreModel};
+use super::scope::Scope;
 use crate::condition::MAX_CONDITION_COST;
 use crate::error::RequestError;
 use crate::store::Snapshot;
@@ -46,6 +47,23 @@ pub struct RequestContext<'a> {
     pub context: Option<&'a Map<String, Json>>,
     /// Bounds on the work.
     pub limits: Limits,
+    /// The time of the request, in microseconds since the Unix epoch; what tuples that hold for a
+    /// time are compared with.
+    pub now_micros: Option<i64>,
+    /// Ends the request early.
+    pub stop: Option<Stop<'a>>,
+}
+
+/// A check of the caller's, asked now and then while a request is worked on: true ends the request.
+///
+/// The engine has no clock, so a deadline is such a check.
+#[derive(Clone, Copy)]
+pub struct Stop<'a>(pub &'a (dyn Fn() -> bool + Sync));
+
+impl std::fmt::Debug for Stop<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stop")
+    }
 }
 
 /// Does the user have the relation to the object?
@@ -72,6 +90,32 @@ pub struct ListObjectsRequest<'a> {
     pub object_type: &'a str,
     /// Tuples, values and bounds.
     pub request: RequestContext<'a>,
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageRequest<'a> {
+    /// The `next` of the page before; nothing for the first.
+    pub after: Option<&'a str>,
+    /// At most this many; nothing for all.
+    pub max_results: Option<usize>,
+}
+
+/// A list, or a page of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// True if nothing comes after this page.
+    pub is_complete: bool,
+    /// Where the next page begins. An incomplete list without it cannot be continued.
+    pub next: Option<String>,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), is_complete: false, next: None }
+    }
 }
 
 /// To which of these objects does the user have the relation?
@@ -107,7 +151,8 @@ impl Snapshot {
         let subject = subject_of(self, model, &mut overlay, resolved.user, resolved.user_node);
         let Some(node) = model.node(resolved.node) else { return Ok(false) };
         let object = overlay.object(self, node.object_type, resolved.object.id);
-        Evaluator::new(self, model, &overlay, &check.request, subject).check(resolved.node, object)
+        let scope = Scope { snapshot: self, model, overlay: &overlay, request: check.request };
+        Evaluator::new(scope, subject).check(resolved.node, object)
     }
 
     /// Answers many checks on this one version, each for itself.
@@ -126,6 +171,7 @@ impl Snapshot {
                 .take_while(|next| {
                     next.user == first.user
                         && next.request.limits == first.request.limits
+                        && next.request.now_micros == first.request.now_micros
                         && next.request.context == first.request.context
                         && next.request.contextual_tuples == first.request.contextual_tuples
                 })
@@ -174,7 +220,8 @@ impl Snapshot {
             answers.extend(targets.into_iter().map(|target| target.map(|_| false)));
             return;
         };
-        let mut evaluator = Evaluator::new(self, model, &overlay, &first.request, subject);
+        let scope = Scope { snapshot: self, model, overlay: &overlay, request: first.request };
+        let mut evaluator = Evaluator::new(scope, subject);
         answers.extend(
             targets.into_iter().map(|target| target.and_then(|(n, o)| evaluator.check(n, o))),
         );
@@ -195,7 +242,8 @@ impl Snapshot {
         let object_type = model.node(node).map_or(u32::MAX, |node| node.object_type);
         let objects: Vec<u32> =
             filter.ids.iter().map(|id| overlay.object(self, object_type, id)).collect();
-        let mut evaluator = Evaluator::new(self, model, &overlay, &filter.request, subject);
+        let scope = Scope { snapshot: self, model, overlay: &overlay, request: filter.request };
+        let mut evaluator = Evaluator::new(scope, subject);
         objects.into_iter().map(|object| evaluator.check(node, object)).collect()
     }
 }

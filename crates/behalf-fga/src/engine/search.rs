@@ -85,7 +85,7 @@ impl Evaluator<'_> {
         if self.is_self(pair) {
             return Ok(Truth::True);
         }
-        let Some(node) = self.model.node(pair.0) else { return Ok(Truth::False) };
+        let Some(node) = self.scope.model.node(pair.0) else { return Ok(Truth::False) };
         if !node.reached_by.contains(self.subject.class) {
             return Ok(Truth::False);
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{ConditionedEdge, Snapshot, SubjectKind, Table, TableKey};
+use super::snapshot::{HeldGuard, Snapshot, SubjectKind, Table, TableKey};
 use super::write::DeleteKey;
 use crate::error::{TupleError, WriteError};
-use crate::tuple::{ObjectRef, TupleKey, UserRef, parse_object, parse_user};
+use crate::tuple::{Guard, ObjectRef, TupleKey, UserRef, parse_object, parse_user};
 
 /// One change, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,8 @@ pub(super) fn apply(snapshot: &mut Snapshot, change: &Change) -> Result<(), Writ
         Change::Delete(key) => {
             if let Some(place) = find(snapshot, key)
                 && let Some(table) = table_mut(snapshot, place.table)
-                && (table.plain.remove(place.object, place.subject)
-                    || table.conditioned.remove(place.object, place.subject))
             {
-                table.reverse.remove(place.subject, place.object);
+                table.remove(place.object, place.subject);
             }
             Ok(())
         }
@@ -76,19 +74,9 @@ fn write(snapshot: &mut Snapshot, tuple: &TupleKey) -> Result<(), WriteError> {
     let Some(table) = table_mut(snapshot, place.table) else {
         return Err(WriteError::Full("tables"));
     };
-    match &tuple.condition {
-        None => {
-            table.conditioned.remove(place.object, place.subject);
-            table.plain.insert(place.object, place.subject);
-        }
-        Some(condition) => {
-            table.plain.remove(place.object, place.subject);
-            let condition = Arc::new(condition.clone());
-            let edge = ConditionedEdge { subject: place.subject, condition };
-            table.conditioned.insert(place.object, edge);
-        }
-    }
-    table.reverse.insert(place.subject, place.object);
+    let held = Guard::of(tuple)
+        .map(|guard| HeldGuard { condition: guard.condition.cloned(), validity: guard.validity });
+    table.insert(place.object, place.subject, held);
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::names::Names;
+use super::names::{Names, SCRATCH};
 use super::rows::{Edge, Rows};
-use crate::tuple::{TupleCondition, TupleKey};
+use crate::tuple::{Guard, TupleCondition, TupleKey, Validity};
 
 /// Counts the applied writes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,12 +37,12 @@ pub(crate) struct Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) key: TableKey,
-    /// Object → subjects, without condition.
+    /// Object → subjects, of tuples that hold always.
     pub(crate) plain: Rows<u32>,
-    /// Object → subjects, with their conditions.
-    pub(crate) conditioned: Rows<ConditionedEdge>,
-    /// Subject → objects, with or without condition.
-    pub(crate) reverse: Rows<u32>,
+    /// Object → subjects, of tuples under a condition or for a time.
+    pub(crate) guarded: Rows<GuardedEdge>,
+    /// Subject → objects, of all tuples.
+    pub(crate) reverse: Rows<BackEdge>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,14 +63,48 @@ pub(crate) enum SubjectKind {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct ConditionedEdge {
+pub(crate) struct GuardedEdge {
     pub(crate) subject: u32,
-    pub(crate) condition: Arc<TupleCondition>,
+    pub(crate) held: Arc<HeldGuard>,
 }
 
-impl Edge for ConditionedEdge {
+/// A [`Guard`] as the store keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldGuard {
+    pub(crate) condition: Option<TupleCondition>,
+    pub(crate) validity: Validity,
+}
+
+impl GuardedEdge {
+    pub(crate) fn guard(&self) -> Guard<'_> {
+        Guard { condition: self.held.condition.as_ref(), validity: self.held.validity }
+    }
+}
+
+impl Edge for GuardedEdge {
     fn key(&self) -> u32 {
         self.subject
+    }
+}
+
+/// The object of a reverse edge; the highest bit, which numbers do not use, says that the tuple is
+/// guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BackEdge(u32);
+
+impl BackEdge {
+    pub(crate) fn new(object: u32, is_guarded: bool) -> Self {
+        Self(object | if is_guarded { SCRATCH } else { 0 })
+    }
+
+    pub(crate) fn is_guarded(self) -> bool {
+        self.0 & SCRATCH != 0
+    }
+}
+
+impl Edge for BackEdge {
+    fn key(&self) -> u32 {
+        self.0 & !SCRATCH
     }
 }
 
@@ -111,7 +145,7 @@ impl Snapshot {
             + self.relations.bytes()
             + self.objects.iter().map(|names| names.bytes()).sum::<usize>();
         let table = |table: &Arc<Table>| {
-            table.plain.bytes() + table.conditioned.bytes() + table.reverse.bytes()
+            table.plain.bytes() + table.guarded.bytes() + table.reverse.bytes()
         };
         let edges = self.tables.iter().map(table).sum();
         Footprint { tuples: self.tuple_count(), names, edges }
@@ -121,17 +155,32 @@ impl Snapshot {
     pub fn tuples(&self) -> impl Iterator<Item = TupleKey> {
         self.tables.iter().flat_map(|table| {
             let plain = table.plain.all().map(|(object, subject)| (object, *subject, None));
-            let conditioned = table
-                .conditioned
+            let guarded = table
+                .guarded
                 .all()
-                .map(|(object, edge)| (object, edge.subject, Some(&edge.condition)));
-            plain.chain(conditioned).map(|(object, subject, condition)| TupleKey {
-                user: self.subject_text(&table.key, subject),
-                relation: self.relation_name(table.key.relation).to_owned(),
-                object: self.object_text(table.key.object_type, object),
-                condition: condition.map(|condition| (**condition).clone()),
-            })
+                .map(|(object, edge)| (object, edge.subject, Some(edge.guard())));
+            plain
+                .chain(guarded)
+                .map(|(object, subject, guard)| self.tuple(&table.key, object, subject, guard))
         })
+    }
+
+    /// The text of a stored tuple.
+    fn tuple(
+        &self,
+        key: &TableKey,
+        object: u32,
+        subject: u32,
+        guard: Option<Guard<'_>>,
+    ) -> TupleKey {
+        let id = |object_type, number| self.object_id(object_type, number).unwrap_or_default();
+        TupleKey {
+            user: self.subject_text(key, id(key.subject_type, subject)),
+            relation: self.relation_name(key.relation).to_owned(),
+            object: format!("{}:{}", self.type_name(key.object_type), id(key.object_type, object)),
+            condition: guard.and_then(|guard| guard.condition).cloned(),
+            validity: guard.map(|guard| guard.validity).unwrap_or_default(),
+        }
     }
 
     pub(crate) fn identity(&self) -> &Arc<Identity> {
@@ -192,32 +241,29 @@ impl Snapshot {
         self.tables.push(Arc::new(Table {
             key,
             plain: Rows::default(),
-            conditioned: Rows::default(),
+            guarded: Rows::default(),
             reverse: Rows::default(),
         }));
         Arc::make_mut(&mut self.table_numbers).insert(key, number);
         Some(number)
     }
 
-    fn object_text(&self, object_type: u32, number: u32) -> String {
-        let type_name = self.types.name(object_type).unwrap_or_default();
-        let id = self.object_id(object_type, number).unwrap_or_default();
-        format!("{type_name}:{id}")
+    pub(crate) fn type_name(&self, number: u32) -> &str {
+        self.types.name(number).unwrap_or_default()
     }
 
-    fn relation_name(&self, relation: u32) -> &str {
+    pub(crate) fn relation_name(&self, relation: u32) -> &str {
         self.relations.name(relation).unwrap_or_default()
     }
 
-    fn subject_text(&self, key: &TableKey, number: u32) -> String {
+    /// The text of a table's subject with this id, which a wildcard does not have.
+    pub(crate) fn subject_text(&self, key: &TableKey, id: &str) -> String {
+        let type_name = self.type_name(key.subject_type);
         match key.subject {
-            SubjectKind::Object => self.object_text(key.subject_type, number),
-            SubjectKind::Wildcard => {
-                format!("{}:*", self.types.name(key.subject_type).unwrap_or_default())
-            }
+            SubjectKind::Object => format!("{type_name}:{id}"),
+            SubjectKind::Wildcard => format!("{type_name}:*"),
             SubjectKind::Userset(relation) => {
-                let object = self.object_text(key.subject_type, number);
-                format!("{object}#{}", self.relation_name(relation))
+                format!("{type_name}:{id}#{}", self.relation_name(relation))
             }
         }
     }
@@ -225,25 +271,43 @@ impl Snapshot {
 
 impl Table {
     pub(crate) fn len(&self) -> usize {
-        self.plain.len() + self.conditioned.len()
+        self.plain.len() + self.guarded.len()
     }
 
-    /// The condition of a stored edge; the outer `None` means that there is no edge.
-    pub(crate) fn find(&self, object: u32, subject: u32) -> Option<Option<&TupleCondition>> {
+    /// The guard of a stored edge; the outer `None` means that there is no edge.
+    pub(crate) fn find(&self, object: u32, subject: u32) -> Option<Option<Guard<'_>>> {
         if self.plain.find(object, subject).is_some() {
             return Some(None);
         }
-        self.conditioned.find(object, subject).map(|edge| Some(&*edge.condition))
+        self.guarded.find(object, subject).map(|edge| Some(edge.guard()))
     }
 
-    /// The subjects of an object, with their conditions.
-    pub(crate) fn edges(
-        &self,
-        object: u32,
-    ) -> impl Iterator<Item = (u32, Option<&TupleCondition>)> {
+    /// The subjects of an object, with their guards.
+    pub(crate) fn edges(&self, object: u32) -> impl Iterator<Item = (u32, Option<Guard<'_>>)> {
         let plain = self.plain.row(object).map(|subject| (*subject, None));
-        let conditioned =
-            self.conditioned.row(object).map(|edge| (edge.subject, Some(&*edge.condition)));
-        plain.chain(conditioned)
+        let guarded = self.guarded.row(object).map(|edge| (edge.subject, Some(edge.guard())));
+        plain.chain(guarded)
+    }
+
+    /// Puts an edge in, in place of one with the same ends.
+    pub(super) fn insert(&mut self, object: u32, subject: u32, held: Option<HeldGuard>) {
+        self.reverse.insert(subject, BackEdge::new(object, held.is_some()));
+        match held {
+            None => {
+                self.guarded.remove(object, subject);
+                self.plain.insert(object, subject);
+            }
+            Some(held) => {
+                self.plain.remove(object, subject);
+                self.guarded.insert(object, GuardedEdge { subject, held: Arc::new(held) });
+            }
+        }
+    }
+
+    /// Takes an edge out, if it is there.
+    pub(super) fn remove(&mut self, object: u32, subject: u32) {
+        if self.plain.remove(object, subject) || self.guarded.remove(object, subject) {
+            self.reverse.remove(subject, object);
+        }
     }
 }

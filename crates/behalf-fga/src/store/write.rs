@@ -8,7 +8,7 @@ use super::changes::{Change, find};
 use super::snapshot::Snapshot;
 use crate::engine::StoreModel;
 use crate::error::{TupleError, WriteError};
-use crate::tuple::{TupleCondition, TupleKey, UserRef, parse_user};
+use crate::tuple::{Guard, TupleKey, UserRef, parse_user};
 
 /// Writes and deletes together may not be more than this in one request.
 pub const MAX_TUPLES_PER_WRITE: usize = 100;
@@ -27,6 +27,9 @@ pub struct WriteRequest {
     pub on_duplicate: OnConflict,
     /// What to do about a key to delete that does not exist.
     pub on_missing: OnConflict,
+    /// The time, in microseconds since the Unix epoch: a tuple that has expired by then is no
+    /// duplicate. Without it, expired tuples are in the way until they are deleted.
+    pub now_micros: Option<i64>,
 }
 
 /// The key of a tuple, without its condition.
@@ -85,7 +88,7 @@ pub(super) fn plan(
     check_duplicates(request)?;
     let mut changes = Vec::with_capacity(request.writes.len() + request.deletes.len());
     for key in &request.deletes {
-        let exists = stored_condition(snapshot, key).is_some();
+        let exists = stored(snapshot, key).is_some();
         if exists {
             changes.push(Change::Delete(key.clone()));
         } else if request.on_missing == OnConflict::Error {
@@ -95,13 +98,17 @@ pub(super) fn plan(
     }
     for tuple in &request.writes {
         let key = tuple.delete_key();
-        match stored_condition(snapshot, &key) {
+        let stored = stored(snapshot, &key).filter(|guard| {
+            let validity = guard.map(|guard| guard.validity).unwrap_or_default();
+            !request.now_micros.is_some_and(|now| validity.is_expired_at(now))
+        });
+        match stored {
             None => changes.push(Change::Write(tuple.clone())),
             Some(_) if request.on_duplicate == OnConflict::Error => {
                 let DeleteKey { user, relation, object } = key;
                 return Err(WriteError::AlreadyExists { user, relation, object });
             }
-            Some(stored) if stored == tuple.condition.as_ref() => {}
+            Some(stored) if is_same(stored, Guard::of(tuple)) => {}
             Some(_) => return Err(WriteError::Conflict(tuple.to_string())),
         }
     }
@@ -116,6 +123,9 @@ fn validate(model: &StoreModel, tuple: &TupleKey) -> Result<(), TupleError> {
             == Some(&tuple.object)
     {
         return Err(TupleError::Implicit);
+    }
+    if tuple.validity.is_never() {
+        return Err(TupleError::NeverValid);
     }
     if let Some(condition) = &tuple.condition {
         let size = serde_json::to_string(&condition.context).map_or(usize::MAX, |text| text.len());
@@ -142,11 +152,14 @@ fn check_duplicates(request: &WriteRequest) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// The condition of the stored tuple; the outer `None` means that there is no tuple.
-fn stored_condition<'a>(
-    snapshot: &'a Snapshot,
-    key: &DeleteKey,
-) -> Option<Option<&'a TupleCondition>> {
+fn is_same(one: Option<Guard<'_>>, other: Option<Guard<'_>>) -> bool {
+    let validity = |guard: Option<Guard<'_>>| guard.map(|guard| guard.validity).unwrap_or_default();
+    one.and_then(|guard| guard.condition) == other.and_then(|guard| guard.condition)
+        && validity(one) == validity(other)
+}
+
+/// The guard of the stored tuple; the outer `None` means that there is no tuple.
+fn stored<'a>(snapshot: &'a Snapshot, key: &DeleteKey) -> Option<Option<Guard<'a>>> {
     let place = find(snapshot, key)?;
     snapshot.table(place.table)?.find(place.object, place.subject)
 }

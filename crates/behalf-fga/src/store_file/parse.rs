@@ -236,7 +236,7 @@ impl Reader {
             self.look_at_id(&object, name, text);
         }
         Some(PlacedTuple {
-            tuple: TupleKey { user, relation, object: of, condition },
+            tuple: TupleKey { user, relation, object: of, condition, ..TupleKey::default() },
             file: None,
             place: object.region.start,
         })

@@ -123,7 +123,10 @@ fn csv(text: &str) -> Result<Vec<PlacedTuple>, TupleFileError> {
         };
         let object = format!("{}:{}", field("object_type"), field("object_id"));
         let relation = field("relation").to_owned();
-        tuples.push(placed(TupleKey { user, relation, object, condition }, line));
+        tuples.push(placed(
+            TupleKey { user, relation, object, condition, ..TupleKey::default() },
+            line,
+        ));
     }
     Ok(tuples)
 }

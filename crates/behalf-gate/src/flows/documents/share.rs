@@ -148,6 +148,7 @@ fn request(tuple: &TupleKey, direction: Direction) -> WriteRequest {
         deletes,
         on_duplicate: OnConflict::Ignore,
         on_missing: OnConflict::Ignore,
+        ..WriteRequest::default()
     }
 }
 
