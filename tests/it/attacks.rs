@@ -185,7 +185,7 @@ async fn a_huge_password_is_a_wrong_one_for_everybody() {
 
 #[tokio::test]
 async fn a_person_blocked_while_she_chooses_a_password_is_not_let_in() {
-    // Only an empty server makes an administrator.
+    // Only a server without an administrator makes one.
     let server = TestServer::start("").await;
     let (first, password) = ("auth0|first".parse().unwrap(), "one-time-password".into());
     assert!(server.server.identity.create_first_administrator(&first, &password).await.unwrap());

@@ -28,6 +28,7 @@ mod gate;
 mod kill;
 mod ledger;
 mod nodes;
+mod projects;
 mod random_fga;
 mod redirect_uri;
 mod refresh;

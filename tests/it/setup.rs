@@ -374,3 +374,20 @@ async fn what_was_set_up_is_there_after_a_restart() {
     assert!(can_sign_in(&server, "owner", "owner-password").await);
     assert_eq!(server.apply(world::SETUP).await.unwrap(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_server_that_was_set_up_before_its_first_start_still_gets_an_administrator() {
+    let people = "users: [{user_id: auth0|ann, username: ann, roles: [billing_administrator]}]";
+    let server = TestServer::start(people).await;
+    let identity = &server.server.identity;
+    let (first, password) = ("auth0|administrator".parse().unwrap(), "one-time-password".into());
+    assert!(identity.create_first_administrator(&first, &password).await.unwrap());
+    assert!(!identity.create_first_administrator(&first, &password).await.unwrap());
+
+    // Whoever is administrator already, or has the name, is left alone.
+    for taken in ["username: boss, roles: [auditor, administrator]", "username: Admin"] {
+        let server = TestServer::start(&format!("users: [{{user_id: auth0|pat, {taken}}}]")).await;
+        let identity = &server.server.identity;
+        assert!(!identity.create_first_administrator(&first, &password).await.unwrap(), "{taken}");
+    }
+}

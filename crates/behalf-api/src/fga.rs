@@ -43,6 +43,7 @@ pub fn routes(context: &HttpContext) -> Routes {
 fn actor(Extension(caller): &Extension<Caller>) -> Actor {
     match caller {
         Caller::Fga(caller) => caller.actor.clone(),
+        Caller::Project(machine) => machine.actor.clone(),
         Caller::Token(token, _) => Actor::Client {
             client_id: token.client_id.to_string(),
             sub: token.user_id().map(String::from),

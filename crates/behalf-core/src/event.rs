@@ -91,6 +91,8 @@ event_kinds! {
     ClientGrantWritten = "client_grant.written",
     /// A preshared key was written.
     ApiKeyWritten = "api_key.written",
+    /// A workspace of traces was made or renamed.
+    ProjectWritten = "project.written",
     /// A person signed in.
     SignInSucceeded = "sign_in.succeeded",
     /// A sign-in was refused.

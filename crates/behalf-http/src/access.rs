@@ -12,7 +12,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use behalf_core::Actor;
 use behalf_identity::{
-    AccessToken, FgaCaller, OwnApi, Resource, Right, Session, TokenError, User, right,
+    AccessToken, FgaCaller, OwnApi, ProjectCaller, Resource, Right, Session, TokenError, User,
+    right,
 };
 use behalf_store::StoreError;
 use http::header::{self, HeaderValue};
@@ -38,7 +39,8 @@ pub enum Rule {
     /// The holder of an access token for this API with this scope.
     Bearer(OwnApi, &'static str),
     /// The holder of an access token for `{issuer}api/` with this scope; or, without a token,
-    /// whoever is signed in in this browser and could have that scope (DESIGN §6).
+    /// whoever is signed in in this browser and could have that scope (DESIGN §6). What a project
+    /// keeps also opens to the project's own keys.
     Api(&'static str),
     /// Whoever `--fga-auth` admits to `/stores`, with this scope, within the store of the path.
     Fga(&'static str),
@@ -64,6 +66,8 @@ pub enum Caller {
     Token(AccessToken, Option<User>),
     /// Whoever asks `/stores`.
     Fga(FgaCaller),
+    /// A machine with the key of a project.
+    Project(ProjectCaller),
 }
 
 /// A request was refused by its route's rule.
@@ -320,6 +324,18 @@ async fn admit_api(
     scope: &'static str,
 ) -> Result<Option<Caller>, Refusal> {
     if parts.headers.contains_key(header::AUTHORIZATION) {
+        if let (Some(needed), Some(key)) = (project_scope(scope), bearer_token(parts)) {
+            let identity = &guard.context.identity;
+            let machine = identity.find_project_key(key).await.map_err(Denial::Store)?;
+            if let Some(machine) = machine {
+                let may = machine.scopes.iter().any(|scope| scope == needed);
+                return if may {
+                    Ok(Some(Caller::Project(machine)))
+                } else {
+                    Err(Denial::Scope(needed).into())
+                };
+            }
+        }
         return admit_bearer(guard, parts, OwnApi::Behalf, scope).await;
     }
     let context = &guard.context;
@@ -335,6 +351,11 @@ async fn admit_api(
         return Err(Denial::Role.into());
     }
     Ok(Some(Caller::Person(session)))
+}
+
+/// The scope of a project's key that opens what this scope of the API opens.
+fn project_scope(scope: &str) -> Option<&'static str> {
+    (scope == "read:traces").then_some("traces:read")
 }
 
 /// DESIGN §7: an access token, a preshared key, or nobody at all, as the operator chose.

@@ -1,5 +1,6 @@
 //! How far a caller sees into the runs of agents: her own, and others' by her roles.
 
+use behalf_core::ProjectId;
 use behalf_identity::{Resource, Right, User, right};
 use behalf_traces::{ContentRight, Reader};
 
@@ -12,9 +13,21 @@ impl Caller {
         match self {
             Self::Person(session) => reader(&session.user),
             Self::Token(_, Some(user)) => reader(user),
+            // Roles decide who sees what people and models said, and a key has none.
+            Self::Project(_) => {
+                Reader { user_id: None, sees_all: true, content: ContentRight::Withheld }
+            }
             Self::Token(_, None) | Self::Fga(_) => {
                 Reader { user_id: None, sees_all: false, content: ContentRight::Withheld }
             }
+        }
+    }
+
+    /// The project whose traces the caller asks for: a key's own, else the default one.
+    pub fn trace_project(&self) -> ProjectId {
+        match self {
+            Self::Project(machine) => machine.project.clone(),
+            Self::Person(_) | Self::Token(..) | Self::Fga(_) => ProjectId::default_project(),
         }
     }
 }

@@ -190,7 +190,7 @@ impl Identity {
     }
 
     /// Makes the first administrator, who signs in as `admin` with `password` once. Returns false
-    /// when there are users already.
+    /// when there is an administrator already, or somebody else has that id or that name.
     ///
     /// # Errors
     /// When the store fails.
@@ -199,7 +199,9 @@ impl Identity {
         user_id: &UserId,
         password: &Secret<String>,
     ) -> Result<bool, SetupError> {
-        if self.count_users().await? > 0 {
+        let taken = users::find_by_sign_in_name(self.storage(), self.tenant(), "admin").await?;
+        let is_there = self.find_user(user_id).await?.is_some() || taken.is_some();
+        if is_there || self.has_administrator().await? {
             return Ok(false);
         }
         let phc = self.hash(password).await?;

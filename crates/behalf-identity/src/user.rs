@@ -164,4 +164,13 @@ impl Identity {
     pub async fn count_users(&self) -> Result<i64, StoreError> {
         users::count(self.storage(), self.tenant()).await
     }
+
+    /// True if somebody is an administrator.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_administrator(&self) -> Result<bool, StoreError> {
+        let role = RoleId::Administrator.as_str();
+        users::has_role(self.storage(), self.tenant(), role).await
+    }
 }

@@ -2,9 +2,9 @@
 CREATE TABLE api_keys (
     tenant_id   TEXT NOT NULL,
     key_hash    BLOB NOT NULL,
-    kind        TEXT NOT NULL,             -- what it opens: fga
+    kind        TEXT NOT NULL,             -- what it opens: fga, project
     name        TEXT NOT NULL,
-    settings    TEXT NOT NULL,             -- JSON: scopes, stores
+    settings    TEXT NOT NULL,             -- JSON: scopes; stores or project
     created_at  BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, key_hash)
 );

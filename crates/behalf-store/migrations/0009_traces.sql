@@ -1,6 +1,15 @@
 -- Spans of agents' runs. A batch is one request's spans, compressed and sealed: storing it is the
 -- acknowledgement. The tables below it are projections, which can be built again from the batches.
 
+-- Workspaces of traces. The project `default` exists without a row.
+CREATE TABLE projects (
+    tenant_id   TEXT NOT NULL,
+    project_id  TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, project_id)
+);
+
 -- Counts a project's batches without gaps.
 CREATE TABLE trace_heads (
     tenant_id   TEXT NOT NULL,

@@ -5,5 +5,6 @@ pub mod api_keys;
 pub mod clients;
 pub mod grants;
 pub mod keys;
+pub mod projects;
 pub mod sessions;
 pub mod users;

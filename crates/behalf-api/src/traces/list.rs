@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use behalf_core::{PageSize, ProjectId, Timestamp};
+use behalf_core::{PageSize, Timestamp};
 use behalf_http::{Caller, HttpContext, Params};
 use behalf_traces::{ListError, TraceFilter};
 use serde_json::json;
@@ -29,13 +29,7 @@ pub(super) async fn list(
     let filter = filter(&mut params)?;
     let page = context
         .traces
-        .list(
-            &ProjectId::default_project(),
-            &caller.trace_reader(),
-            &filter,
-            size,
-            page_token.as_deref(),
-        )
+        .list(&caller.trace_project(), &caller.trace_reader(), &filter, size, page_token.as_deref())
         .await
         .map_err(|error| match error {
             ListError::PageToken(error) => Problem::invalid(error.to_string()),

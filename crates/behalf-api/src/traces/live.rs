@@ -9,7 +9,6 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use behalf_core::ProjectId;
 use behalf_http::{BrowserOf, Caller, HttpContext};
 use behalf_identity::Browser;
 use behalf_store::StoreError;
@@ -40,7 +39,7 @@ pub(super) async fn live(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<i64>().ok());
     // Events of one batch share an id: the batch is told again rather than a part of it never.
     let after = last.map(|last| last.saturating_sub(1));
-    let project = ProjectId::default_project();
+    let project = caller.trace_project();
     let tail = context.traces.tail(&project, caller.trace_reader(), after).await?;
     let following = Following { context, caller, browser, tail, is_over: false };
     let mut response = Sse::new(events(following)).into_response();
@@ -98,6 +97,11 @@ impl Following {
                 let is_current = token.expires_at > identity.now();
                 let user = user.filter(|user| is_current && !user.blocked);
                 user.map(|user| Caller::Token(token.clone(), Some(user)))
+            }
+            Caller::Project(before) => {
+                let machine = identity.find_project_caller(before).await?;
+                let machine = machine.filter(|now| now.scopes == before.scopes);
+                machine.map(Caller::Project)
             }
             other => Some(other.clone()),
         };

@@ -3,7 +3,6 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use behalf_core::ProjectId;
 use behalf_http::{Caller, HttpContext};
 
 use super::body::{answer, trace};
@@ -14,7 +13,7 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Path(trace_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let project = ProjectId::default_project();
+    let project = caller.trace_project();
     let reader = caller.trace_reader();
     let found = context.traces.find(&project, &reader, &trace_id).await?;
     let found = found.ok_or_else(Problem::not_found)?;

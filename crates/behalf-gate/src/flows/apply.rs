@@ -3,8 +3,8 @@
 use behalf_authz::{Authz, AuthzError, FgaStoreEntry};
 use behalf_core::{Actor, ClientId, Event, EventKind, Secret, UserId};
 use behalf_identity::{
-    ClientEntry, ClientGrantEntry, FgaKeyEntry, Identity, IdentitySection, ResourceServerEntry,
-    SetupError, UserEntry,
+    ClientEntry, ClientGrantEntry, FgaKeyEntry, Identity, IdentitySection, ProjectEntry,
+    ResourceServerEntry, SetupError, UserEntry,
 };
 use behalf_store::StoreError;
 use behalf_vault::{ConnectedAccountEntry, ConnectionEntry, Vault, VaultSection, VaultSetupError};
@@ -23,6 +23,7 @@ pub struct SetupFile {
     pub connections: Vec<ConnectionEntry>,
     pub connected_accounts: Vec<ConnectedAccountEntry>,
     pub fga: FgaSection,
+    pub projects: Vec<ProjectEntry>,
 }
 
 /// The section `fga`.
@@ -80,6 +81,7 @@ impl SetupFile {
         self.connected_accounts.extend(other.connected_accounts);
         self.fga.api_keys.extend(other.fga.api_keys);
         self.fga.stores.extend(other.fga.stores);
+        self.projects.extend(other.projects);
         self
     }
 }
@@ -110,12 +112,14 @@ pub async fn apply(
     let mut unit = identity.unit();
     let identities = identity.plan_setup(&mut unit, &section, actor, resets).await?;
     let keys = identity.plan_fga_keys(&mut unit, &file.fga.api_keys, actor, resets).await?;
+    let projects = identity.plan_projects(&mut unit, &file.projects, actor, resets).await?;
     let stores = authz.plan_setup(&mut unit, &file.fga.stores, actor).await?;
     let connections = vault.plan_setup(&mut unit, &vaulted, actor, resets).await?;
     let mut outcome = SetupOutcome { changes: identities.changes, secrets: identities.secrets };
     outcome.changes.extend(keys.changes);
     outcome.changes.extend(stores.changes.iter().cloned());
     outcome.changes.extend(connections);
+    outcome.changes.extend(projects.changes);
     if options.is_dry_run || outcome.changes.is_empty() {
         return Ok(outcome);
     }

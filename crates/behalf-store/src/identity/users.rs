@@ -120,6 +120,21 @@ pub async fn count(storage: &Storage, tenant: &TenantId) -> Result<i64, StoreErr
     }
 }
 
+/// True if somebody has that role.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn has_role(
+    storage: &Storage,
+    tenant: &TenantId,
+    role: &str,
+) -> Result<bool, StoreError> {
+    // A user's roles are words between blanks.
+    const FIND: &str = "SELECT 1 FROM users
+         WHERE tenant_id = $1 AND ' ' || roles || ' ' LIKE '% ' || $2 || ' %' LIMIT 1";
+    Ok(storage.find(FIND, [tenant.into(), role.into()]).await?.is_some())
+}
+
 /// Creates a user; `Conflict("user exists")` when the `sub` or the address is taken.
 pub fn insert(tenant: &TenantId, user: &UserParams<'_>, now: Timestamp) -> Statement {
     Statement::new(

@@ -153,11 +153,11 @@ pub(super) async fn apply_sources(
     apply::report(&outcome, false, secrets_out)
 }
 
-/// On first start makes the administrator; her one-time password goes to the terminal, or else
-/// into a file that only its owner can read.
+/// While there is no administrator, as on first start, makes one; her one-time password goes to the
+/// terminal, or else into a file that only its owner can read.
 async fn first_administrator(identity: &Identity, dir: &Path) -> anyhow::Result<Option<PathBuf>> {
     let file = dir.join("admin-password");
-    if identity.count_users().await? > 0 {
+    if identity.has_administrator().await? {
         return Ok(file.exists().then_some(file));
     }
     let password = opaque::mint("", &system_rng());
