@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use behalf_tests::{Answer, Browser, Client, TestServer, post_form, query_of};
-use http::{Request, header};
+use http::{Method, Request, header};
 use serde_json::json;
 
 use crate::world::{self, GIST, PARTNER, WEB, assert_refused, text};
@@ -368,4 +368,31 @@ async fn a_planted_cookie_is_never_the_session_and_hosts_never_build_links() {
             assert!(!answer.header(header::LOCATION).contains("evil"), "{host} {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_takes_nobodys_session_away() {
+    let server = world::start().await;
+    let mut browser = world::signed_in(&server).await;
+    let cookie = browser.cookie_header();
+    let posts = server.server.rules.iter().filter(|route| route.method == Method::POST);
+    // Sign-in pages, our APIs, and `/authorize`, which another site's form may ask.
+    let paths: Vec<&str> = posts.map(|route| route.path).collect();
+    assert!(paths.contains(&"/account/sign-out") && paths.contains(&"/authorize"));
+    for path in paths {
+        let page = browser.post_cross_site(&server, path, &[]).await;
+        assert!(!page.answer.headers.contains_key(header::SET_COOKIE), "{path}");
+    }
+    let path = WEB.authorize_path(&[]);
+    let query = path.split_once('?').unwrap().1;
+    let fields: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let page = browser.post_cross_site(&server, "/authorize", &fields).await;
+    assert!(!page.answer.headers.contains_key(header::SET_COOKIE));
+    assert_eq!(browser.cookie_header(), cookie);
+    // By GET her cookie comes along, and nobody has to sign in again.
+    let callback = browser.follow(&server, page).await.unwrap_err();
+    WEB.redeem(&server, &callback).await.expect(200);
+    browser.get(&server, "/account").await.answer.expect(200);
+    let long = vec![("state".to_owned(), "s".repeat(9_000))];
+    browser.post_cross_site(&server, "/authorize", &long).await.answer.expect(400);
 }

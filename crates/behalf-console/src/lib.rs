@@ -12,10 +12,11 @@ mod time;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use behalf_http::{Caller, CspSource, Denial, HttpContext, Routes, Rule, page_headers};
+use behalf_http::{Caller, CspSource, Denial, FormError, HttpContext, Routes, Rule, page_headers};
 use behalf_identity::{Resource, Right};
 use http::{Method, StatusCode, header};
 
+use pages::sign_in::bad_form;
 use pages::sign_in::message::Message;
 
 pub use pages::samples;
@@ -147,6 +148,7 @@ pub async fn not_found(State(_): State<HttpContext>, headers: http::HeaderMap) -
 
 fn denied(denial: &Denial) -> Response {
     let (title, text) = match denial {
+        Denial::ForeignOrigin => return bad_form(FormError::ForeignOrigin),
         Denial::Store(_) => (
             "Not available",
             "Behalf cannot look up who you are right now. Nothing was done; try again in a moment.",

@@ -253,6 +253,12 @@ async fn admit_person(
     needed: Option<(Resource, Right)>,
 ) -> Result<Option<Caller>, Refusal> {
     let identity = &guard.context.identity;
+    // Another site's form comes without the browser's cookie: the fresh one that leads to sign-in
+    // would take that one's place, and sign her out.
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+    if !is_read && is_foreign(&parts.headers, identity.issuer().origin()) {
+        return Err(Denial::ForeignOrigin.into());
+    }
     let browser = browser_of(parts, &guard.context);
     let session = identity.find_session(&browser).await.map_err(Denial::Store)?;
     let Some(session) = session else {

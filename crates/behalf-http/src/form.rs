@@ -90,7 +90,7 @@ impl FromRequest<HttpContext> for PageForm {
 }
 
 /// True if the request says that another site made it. An absent header says nothing.
-pub(crate) fn is_foreign(headers: &HeaderMap, origin: &str) -> bool {
+pub fn is_foreign(headers: &HeaderMap, origin: &str) -> bool {
     let is_cross_site =
         headers.get("sec-fetch-site").is_some_and(|value| value.as_bytes() == b"cross-site");
     let is_other_origin =

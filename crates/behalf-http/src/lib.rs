@@ -28,7 +28,7 @@ use http::StatusCode;
 
 pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule};
 pub use browser::{BrowserOf, PeerAddress, SetCookie, cookie_name};
-pub use form::{FormError, PageForm, TOKEN_FIELD};
+pub use form::{FormError, PageForm, TOKEN_FIELD, is_foreign};
 pub use headers::{CspSource, page_headers, security_headers};
 pub use next::{location_of, with_cookie};
 pub use params::{Params, ParamsError};

@@ -1,12 +1,17 @@
 //! The authorization endpoint: by GET or form POST, answered by a redirect or a page.
 
 use axum::extract::{RawQuery, State};
-use axum::response::Response;
-use behalf_http::{BrowserOf, HttpContext, Params, location_of, with_cookie};
+use axum::response::{IntoResponse, Response};
+use behalf_http::{BrowserOf, HttpContext, Params, is_foreign, location_of, with_cookie};
 use behalf_identity::{AuthorizeError, AuthorizeParams, Browser};
 use behalf_store::StoreError;
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
+use url::form_urlencoded;
+
+/// The longest request, in bytes, that is moved from a form into an address: what browsers and
+/// proxies take.
+const MAX_QUERY: usize = 8 * 1024;
 
 pub(super) async fn get(
     State(context): State<HttpContext>,
@@ -21,9 +26,28 @@ pub(super) async fn get(
 pub(super) async fn post(
     State(context): State<HttpContext>,
     BrowserOf(browser): BrowserOf,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    // A browser keeps its cookie to itself when another site posts. A fresh one would take that
+    // one's place and sign her out; by GET the cookie comes along.
+    if browser.cookie.is_none() && is_foreign(&headers, context.identity.issuer().origin()) {
+        return by_query(&context, &body);
+    }
     authorize(context, browser, &body).await
+}
+
+/// Sends the browser to the same request by GET.
+fn by_query(context: &HttpContext, form: &[u8]) -> Response {
+    if let Err(error) = Params::from_urlencoded(form) {
+        return refused(context, &AuthorizeError::Invalid(error.to_string()));
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query.extend_pairs(form_urlencoded::parse(form)).finish();
+    if query.len() > MAX_QUERY {
+        return refused(context, &AuthorizeError::Invalid("it is too long".to_owned()));
+    }
+    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("/authorize?{query}"))]).into_response()
 }
 
 async fn authorize(context: HttpContext, browser: Browser, text: &[u8]) -> Response {
