@@ -39,13 +39,13 @@ async function device(options = {}) {
   return page;
 }
 
-async function signIn(page, name, path = '/console/chat') {
-  await page.goto(demo.base + path);
-  ok(page.url().startsWith(`${demo.base}/u/login`), `${path} asks an unknown browser to sign in`);
+async function signIn(page, name, path = '/console/chat', at = demo) {
+  await page.goto(at.base + path);
+  ok(page.url().startsWith(`${at.base}/u/login`), `${path} asks an unknown browser to sign in`);
   await page.fill('#username', name);
   await page.fill('#password', PEOPLE[name]);
   await page.click('text="Continue"');
-  await page.waitForURL(demo.base + path, WAIT);
+  await page.waitForURL(at.base + path, WAIT);
   ok(true, 'and comes back');
 }
 
@@ -67,18 +67,18 @@ async function accessible(page, name) {
   ok(violations.length === 0, `${name}: ${words.join('; ')}`);
 }
 
-async function connectGitHub(page, name) {
+async function connectGitHub(page, name, at = demo) {
   await page.locator('.turn a[href^="/account/connect"]').last().click();
   await page.waitForURL(/\/account\/connect/, WAIT);
   await accessible(page, 'connect');
   if (name === 'ann') await shot(page, 'connect');
   await page.getByRole('button', { name: /connect/i }).first().click();
-  await page.waitForURL(new RegExp(`^${demo.provider}`), WAIT);
+  await page.waitForURL(new RegExp(`^${at.provider}`), WAIT);
   if (name === 'ann') await shot(page, 'provider');
   const login = page.locator('input[type=radio], select').first();
   if ((await login.count()) > 0 && (await login.getAttribute('type')) === 'radio') await page.locator(`input[value="${name}"]`).check();
   await page.getByRole('button', { name: /authorize/i }).click();
-  await page.waitForURL(new RegExp(`^${demo.base}/`), WAIT);
+  await page.waitForURL(new RegExp(`^${at.base}/`), WAIT);
 }
 
 async function decide(page, verb) {
@@ -90,6 +90,47 @@ async function decide(page, verb) {
   if (verb === 'Approve') await shot(page, 'approve');
   await page.getByRole('button', { name: new RegExp(`^${verb}`) }).click();
   await page.waitForFunction((word) => document.body.innerText.toLowerCase().includes(word), verb === 'Approve' ? 'approved' : 'denied', WAIT);
+}
+
+// An approval that runs out in front of her, on a server that gives her a few seconds.
+async function expires(at) {
+  const page = await device();
+  await signIn(page, 'ann', '/console/chat', at);
+  await ask(page, 'Publish a public Gist titled "Too late" with the text "Nobody answered."');
+  await page.locator('.turn a[href^="/account/connect"]').waitFor(WAIT);
+  const chat = page.url();
+  await connectGitHub(page, 'ann', at);
+  if (!page.url().includes('/console/chat')) await page.goto(chat);
+  const review = page.locator('.turn a[href^="/account/approvals/"]').last();
+  await review.waitFor(WAIT);
+  const question = await page.context().newPage();
+  await question.goto(at.base + (await review.getAttribute('href')));
+  const form = await question.locator('.approval form').evaluate((form) => [form.action, [...new FormData(form)]]);
+
+  // Both pages say so by themselves.
+  await finished(page, 1);
+  const said = await lastTurn(page).innerText();
+  ok(/nobody answered in time/i.test(said) && /nothing was/i.test(said), `the chat says that it expired: ${said}`);
+  ok((await lastTurn(page).locator('a[href^="/account/approvals/"]').count()) === 0, 'and offers nothing to decide');
+  await accessible(page, 'chat with an expired card');
+  await shot(page, 'gist-expired');
+  await question.locator('.verdict').waitFor(WAIT);
+  ok(/nobody answered in time\. nothing was sent/i.test(await question.innerText('.approval')), 'so does the approval');
+  ok((await question.locator('[name=decision]').count()) === 0, 'which takes no decision');
+  await accessible(question, 'expired approval');
+  await shot(question, 'approval-expired');
+
+  // What she would have sent is refused now, and no effect was ever begun.
+  const late = await question.evaluate(async ([action, fields]) => {
+    const answer = await fetch(action, { method: 'POST', body: new URLSearchParams([...fields, ['decision', 'approve']]) });
+    return [answer.status, await answer.text()];
+  }, form);
+  ok(late[0] === 409 && late[1].includes('Your click changed nothing'), `a late decision is refused: ${late[0]}`);
+  await question.goto(`${at.base}/console/audit`);
+  await question.reload();
+  const log = await question.innerText('main');
+  ok(log.includes('tool_call.expired') && !log.includes('tool_call.started'), 'nothing was sent');
+  await page.context().close();
 }
 
 try {
@@ -134,6 +175,11 @@ try {
   await finished(ann, 3);
   ok(/denied|nothing/i.test(await lastTurn(ann).innerText()), 'a denial is stated');
   await shot(ann, 'gist-denied');
+
+  // Expired: in front of her, on a server of its own.
+  const brief = await startDemo({ args: ['--approval-lifetime', '8'] });
+  await expires(brief).finally(() => brief.stop());
+  brief.forget();
 
   // 4. Documents: each finds what she may read.
   await ask(ann, QUESTION);

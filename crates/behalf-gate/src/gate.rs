@@ -22,8 +22,8 @@ use crate::stages::{Connected, Grounds};
 use crate::waits::Wake;
 use crate::words::Words;
 
-/// How long a person has to decide: Auth0's default.
-const APPROVAL_LIFETIME: Duration = Duration::from_secs(300);
+/// How long a person has to decide about a call unless the operator says otherwise: Auth0's default.
+pub const APPROVAL_LIFETIME: Duration = Duration::from_secs(300);
 /// How long a call waits for an account.
 const CONNECT_LIFETIME: Duration = Duration::from_secs(3_600);
 /// How often a decision is made again because what it rests on moved meanwhile.
@@ -44,6 +44,7 @@ struct Inner {
     identity: Identity,
     authz: Authz,
     vault: Vault,
+    approval_lifetime: Duration,
     wakes: broadcast::Sender<Wake>,
 }
 
@@ -60,6 +61,8 @@ pub struct GateParts {
     pub authz: Authz,
     /// The accounts that tools act with.
     pub vault: Vault,
+    /// How long a person has to decide about a call.
+    pub approval_lifetime: Duration,
 }
 
 /// An open call was looked at.
@@ -81,9 +84,9 @@ struct Passed {
 impl Gate {
     /// The gate of one tenant.
     pub fn new(parts: GateParts) -> Self {
-        let GateParts { storage, rng, identity, authz, vault } = parts;
+        let GateParts { storage, rng, identity, authz, vault, approval_lifetime } = parts;
         let (wakes, _) = broadcast::channel(WAKES);
-        Self(Arc::new(Inner { storage, rng, identity, authz, vault, wakes }))
+        Self(Arc::new(Inner { storage, rng, identity, authz, vault, approval_lifetime, wakes }))
     }
 
     pub(crate) fn storage(&self) -> &Storage {
@@ -352,7 +355,7 @@ impl Gate {
             request_hash: None,
             digest: open.0.digest.clone(),
             question,
-            lifetime: APPROVAL_LIFETIME,
+            lifetime: self.0.approval_lifetime,
         };
         let approval = Approval::ask(&mut unit, self.tenant(), new)?;
         open.await_approval(&mut unit, self.tenant(), &approval.id);

@@ -26,7 +26,7 @@ pub use approval::{Approval, Decision, Question, Source, Status, Via};
 pub use backchannel::{BackchannelAnswer, BackchannelRequest};
 pub use call::{ToolCall, TraceContext};
 pub use error::GateError;
-pub use gate::{Gate, GateParts};
+pub use gate::{APPROVAL_LIFETIME, Gate, GateParts};
 pub use inbox::{ApprovalFilter, DecideError, Decider, Verdict};
 pub use mandate::Mandate;
 pub use outcome::{
@@ -35,6 +35,8 @@ pub use outcome::{
 };
 pub use readers::{CAN_VIEW, DOCUMENT_TYPE, DocumentReaders, StoreSubject, name_in};
 pub use stages::{BEHALF_MODEL, BEHALF_STORE};
-pub use tool::{ApprovalNeed, BUILT_IN_SERVER, ConnectionNeed, ResourceRule, ToolSpec};
+pub use tool::{
+    ApprovalNeed, BUILT_IN_SERVER, ConnectionNeed, ResourceRule, ToolSpec, effect_mark,
+};
 pub use waits::{ConnectWait, EndedWaits, Wake};
 pub use words::{Revealed, Words, reveal};

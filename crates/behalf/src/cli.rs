@@ -87,6 +87,9 @@ pub struct DemoArgs {
     /// The model, instead of the scripted one.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// How long things wait.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Set-up file to apply on top of the sample tenant; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,
@@ -105,9 +108,17 @@ pub struct ModelArgs {
     /// The model's name there.
     #[arg(long, env = "BEHALF_MODEL", value_name = "NAME")]
     pub model: Option<String>,
+}
+
+/// How long things wait for a person.
+#[derive(Clone, Debug, Args)]
+pub struct WaitArgs {
     /// How many seconds a chat's stream stays open while its turn waits for a person [default: 10].
     #[arg(long, env = "BEHALF_CHAT_HOLD", value_name = "SECS")]
     pub chat_hold: Option<u64>,
+    /// How many seconds a person has to decide about a tool call, up to a day [default: 300].
+    #[arg(long, env = "BEHALF_APPROVAL_LIFETIME", value_name = "SECS")]
+    pub approval_lifetime: Option<u64>,
 }
 
 /// `behalf serve`. What is not given here may stand in the configuration file.
@@ -152,6 +163,9 @@ pub struct ServeArgs {
     /// The model; without one the chat answers that there is none.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// How long things wait.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,

@@ -11,7 +11,7 @@ use behalf_http::FgaAuth;
 use behalf_identity::Issuer;
 use serde::Deserialize;
 
-use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs};
+use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs, WaitArgs};
 
 /// What the configuration file may say; the names are the flags'.
 #[derive(Debug, Default, Deserialize)]
@@ -31,9 +31,10 @@ struct FileConfig {
     model_key: Option<String>,
     model: Option<String>,
     chat_hold: Option<u64>,
+    approval_lifetime: Option<u64>,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "http",
     "tls",
     "tls-cert",
@@ -48,7 +49,11 @@ const KEYS: [&str; 14] = [
     "model-key",
     "model",
     "chat-hold",
+    "approval-lifetime",
 ];
+
+/// The longest time that a person may have to decide: what she saw of it is a day old then.
+const LIFETIME_MAX: Duration = Duration::from_hours(24);
 
 /// What `serve` runs with.
 #[derive(Debug)]
@@ -73,8 +78,10 @@ pub struct Config {
     pub fga_auth: Vec<String>,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
-    /// See [`ModelArgs::chat_hold`](crate::cli::ModelArgs::chat_hold).
+    /// See [`WaitArgs::chat_hold`].
     pub chat_hold: Duration,
+    /// See [`WaitArgs::approval_lifetime`].
+    pub approval_lifetime: Duration,
 }
 
 /// The TLS listener.
@@ -127,19 +134,21 @@ impl Config {
                 args.model.model.or(file.model),
             )?,
             chat_hold: args
-                .model
+                .waits
                 .chat_hold
                 .or(file.chat_hold)
                 .map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
+            approval_lifetime: lifetime(args.waits.approval_lifetime.or(file.approval_lifetime))?,
         })
     }
 
     /// What the demo runs with: the embedded store, one plain listener, no file.
     ///
     /// # Errors
-    /// When half a model is named.
+    /// When half a model is named, or a time is out of bounds.
     pub fn for_demo(args: DemoArgs) -> anyhow::Result<Self> {
-        let ModelArgs { model_url, model_key, model: name, chat_hold } = args.model;
+        let ModelArgs { model_url, model_key, model: name } = args.model;
+        let WaitArgs { chat_hold, approval_lifetime } = args.waits;
         Ok(Self {
             data: args.data,
             http: args.http,
@@ -152,6 +161,7 @@ impl Config {
             fga_auth: Vec::new(),
             model: model(model_url, model_key, name)?,
             chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
+            approval_lifetime: lifetime(approval_lifetime)?,
         })
     }
 
@@ -210,6 +220,15 @@ impl Config {
         }
         Ok(auth)
     }
+}
+
+/// How long a person has to decide.
+fn lifetime(secs: Option<u64>) -> anyhow::Result<Duration> {
+    let lifetime = secs.map_or(behalf_gate::APPROVAL_LIFETIME, Duration::from_secs);
+    if lifetime.is_zero() || lifetime > LIFETIME_MAX {
+        bail!("--approval-lifetime {}: use 1 to {}", lifetime.as_secs(), LIFETIME_MAX.as_secs());
+    }
+    Ok(lifetime)
 }
 
 /// The database that the flag or the folder's configuration file names, for the commands that read

@@ -14,7 +14,7 @@ use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
-use behalf_gate::{DocumentReaders, Gate, GateParts, flows};
+use behalf_gate::{APPROVAL_LIFETIME, DocumentReaders, Gate, GateParts, flows};
 use behalf_http::{FgaAuth, HttpContext, RouteRule, Services};
 use behalf_identity::{Identity, IdentityParts, Issuer, OwnApi};
 use behalf_ledger::{Ledger, LedgerParts};
@@ -55,6 +55,8 @@ pub struct ServerOptions {
     pub model: Option<ModelEndpoint>,
     /// How long a chat's stream stays open while its turn waits.
     pub chat_hold: Duration,
+    /// How long a person has to decide about a tool call.
+    pub approval_lifetime: Duration,
 }
 
 impl ServerOptions {
@@ -67,6 +69,7 @@ impl ServerOptions {
             database: None,
             model: None,
             chat_hold: CHAT_HOLD,
+            approval_lifetime: APPROVAL_LIFETIME,
         }
     }
 }
@@ -170,6 +173,7 @@ impl Server {
             identity: identity.clone(),
             authz: authz.clone(),
             vault: vault.clone(),
+            approval_lifetime: options.approval_lifetime,
         });
         let agent = Agent::new(AgentParts {
             storage: storage.clone(),

@@ -79,6 +79,7 @@ pub(super) async fn run(
         database: config.database.clone(),
         model: config.model.clone(),
         chat_hold: config.chat_hold,
+        approval_lifetime: config.approval_lifetime,
     };
     let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
     let opened = prepare(&server).await?;
