@@ -75,7 +75,8 @@ impl Tools {
         self.specs.iter().find(|(_, spec, _)| spec.name == name).map(|(_, spec, _)| spec)
     }
 
-    /// Reads what a model said as arguments of the tool.
+    /// Reads what a model said as arguments of the tool, all of them: what it left out stands in
+    /// them as it will be sent.
     ///
     /// # Errors
     /// What is wrong with it, for the model.
@@ -91,12 +92,13 @@ impl Tools {
         };
         // Models say nothing where there is nothing to say.
         let said = if said.trim().is_empty() { "{}" } else { said };
-        let arguments = match serde_json::from_str(said) {
+        let mut arguments = match serde_json::from_str(said) {
             Ok(Value::Object(arguments)) => arguments,
             Ok(_) => return Err("the arguments are not a JSON object".to_owned()),
             Err(error) => return Err(format!("the arguments are not JSON: {error}")),
         };
         schema::check(schema, &arguments)?;
+        schema::fill(schema, &mut arguments);
         Ok(arguments)
     }
 

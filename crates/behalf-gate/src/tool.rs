@@ -64,6 +64,13 @@ pub enum ResourceRule {
     },
 }
 
+/// What a tool adds to a text that it sends, so that the effect of this call can be told from that
+/// of every other when its answer is lost. Approvals show it: it is sent too.
+pub fn effect_mark(call_id: &str) -> String {
+    let digest = behalf_verify::sha256_hex(call_id.as_bytes());
+    format!("[behalf:{}]", digest.get(..12).unwrap_or_default())
+}
+
 impl ToolSpec {
     /// The tool in approvals and digests: a built-in one by its name alone, others by
     /// `server/name`. A name holds no slash, so the two never meet.

@@ -76,6 +76,33 @@ async fn a_gist_is_published_once_after_its_approval() {
 }
 
 #[tokio::test]
+async fn an_approval_shows_all_that_is_sent_also_what_nobody_said() {
+    // The model names no file, and the tool puts its mark behind the title.
+    let gist = Emit::call("createPublicGist", &json!({"description": "Bare", "content": "x"}));
+    let mut script = vec![Rule::asked(&["publish"], vec![gist])];
+    script.extend(journey());
+    let mut chat = Chat::with(script).await;
+    chat.connect().await;
+    let question = asked("t", &["publish"]);
+    let part = interrupt(&chat.ask(&question).await);
+    let id = part["data"]["approval"]["id"].as_str().unwrap();
+    let mut browser = world::signed_in(&chat.server).await;
+    let page = browser.get(&chat.server, &format!("/account/approvals/{id}")).await.answer.text;
+    let trace = "/api/v1/traces?status=waiting";
+    let waiting = chat.server.get_with_token(trace, &chat.token).await.expect(200).json();
+    assert_eq!(waiting["traces"].as_array().unwrap().len(), 1, "the run waits for her");
+
+    chat.decide(id, "approve").await.expect(200);
+    chat.ask(&question).await;
+    let gist = &chat.provider.gists()[0];
+    let (title, mark) = gist["description"].as_str().unwrap().rsplit_once(' ').unwrap();
+    let files: Vec<&String> = gist["files"].as_object().unwrap().keys().collect();
+    for shown in [title, mark, files[0]] {
+        assert!(page.contains(&format!(">{shown}<")), "{shown}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_denied_is_not_done_and_not_asked_again() {
     // The model does not take no for an answer.
     let mut script = vec![Rule::after(

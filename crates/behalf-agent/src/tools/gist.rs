@@ -10,8 +10,8 @@ use behalf_core::ConnectionName;
 use behalf_egress::{Body, Egress};
 use behalf_gate::{
     ApprovalNeed, BUILT_IN_SERVER, ConnectionNeed, Effect, ResourceRule, Started, ToolSpec,
+    effect_mark,
 };
-use behalf_verify::sha256_hex;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -19,8 +19,6 @@ use super::github::{call, member, read};
 use super::schema::FILE_NAME;
 use super::text;
 
-/// The file's name when none is asked for.
-const FILE: &str = "note.md";
 /// How often a lost Gist is looked for, and how long after each look the next one comes: GitHub's
 /// lists lag behind.
 const LOOKS: [Duration; 3] =
@@ -57,7 +55,7 @@ pub(super) fn schema() -> Value {
         "content": {"type": "string", "minLength": 1, "maxLength": 100_000,
                     "description": "The text of its one file"},
         "filename": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": FILE_NAME,
-                     "description": "The file's name, e.g. `note.md`"}}})
+                     "default": "note.md", "description": "The file's name"}}})
 }
 
 pub(super) async fn run(egress: &Egress, started: &Started) -> Effect {
@@ -69,25 +67,16 @@ pub(super) async fn run(egress: &Egress, started: &Started) -> Effect {
 
 async fn publish(egress: &Egress, started: &Started) -> Result<Value, Effect> {
     let arguments = &started.arguments;
-    let filename = match text(arguments, "filename") {
-        "" => FILE,
-        filename => filename,
-    };
-    let description = format!("{} {}", text(arguments, "description"), mark(started));
+    let mark = effect_mark(&started.call_id);
+    let description = format!("{} {mark}", text(arguments, "description"));
     let body = json!({
         "description": description.trim_start(),
         "public": true,
-        "files": {filename: {"content": text(arguments, "content")}},
+        "files": {text(arguments, "filename"): {"content": text(arguments, "content")}},
     });
     let call = call(started, Method::POST, &["gists"])?.body(Body::Json(&body));
     let answer = read(egress.send(&call).await)?;
     Ok(found(&answer))
-}
-
-/// What no other Gist's description ends with.
-fn mark(started: &Started) -> String {
-    let digest = sha256_hex(started.key.as_bytes());
-    format!("[behalf:{}]", digest.get(..12).unwrap_or_default())
 }
 
 fn found(gist: &Value) -> Value {
@@ -120,7 +109,7 @@ async fn look(egress: &Egress, started: &Started) -> Result<Option<Value>, Strin
     let call = call.query("per_page", PAGE).bytes_max(BYTES_MAX);
     let list = read(egress.send(&call).await).map_err(reason)?;
     let list = list.as_array().ok_or("GitHub's list of Gists could not be read.")?;
-    let mark = mark(started);
+    let mark = effect_mark(&started.call_id);
     let gist = list.iter().find(|gist| member(gist, "description").ends_with(&mark));
     Ok(gist.map(found))
 }

@@ -26,10 +26,22 @@ pub(crate) fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<()
     Ok(())
 }
 
+/// Puts the schema's defaults where `arguments` say nothing.
+pub(crate) fn fill(schema: &Value, arguments: &mut Map<String, Value>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        if let Some(default) = property.get("default")
+            && !arguments.contains_key(name)
+        {
+            arguments.insert(name.clone(), default.clone());
+        }
+    }
+}
+
 fn check_value(name: &str, schema: &Value, value: &Value) -> Result<(), String> {
     for (keyword, bound) in schema.as_object().into_iter().flatten() {
         let holds = match (keyword.as_str(), bound, value) {
-            ("description", _, _) => true,
+            ("description" | "default", _, _) => true,
             ("type", Value::String(kind), _) => match kind.as_str() {
                 "string" => value.is_string(),
                 "integer" => value.is_i64() || value.is_u64(),
@@ -94,5 +106,17 @@ mod tests {
         ] {
             assert!(result(bad.clone()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_default_stands_where_nothing_was_said() {
+        let schema = json!({"properties": {"a": {"type": "string", "default": "x"}, "b": {}}});
+        let filled = |arguments: Value| {
+            let mut arguments = arguments.as_object().unwrap().clone();
+            fill(&schema, &mut arguments);
+            Value::Object(arguments)
+        };
+        assert_eq!(filled(json!({})), json!({"a": "x"}));
+        assert_eq!(filled(json!({"a": "y", "b": 1})), json!({"a": "y", "b": 1}));
     }
 }

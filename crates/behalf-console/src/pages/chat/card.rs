@@ -176,17 +176,13 @@ fn card(call: &Call<'_>, now: Timestamp) -> Card {
             card.facts.push(Fact { name: "Question", value: text("question").to_owned() });
         }
         "createPublicGist" => {
-            let filename = match text("filename") {
-                "" => "note.md",
-                filename => filename,
-            };
             let title = text("description").to_owned();
             card.facts.push(Fact { name: "Title", value: title });
             card.facts.push(Fact {
                 name: "Visibility",
                 value: "Public: everybody can read it".to_owned(),
             });
-            card.preview = Some(preview(filename, text("content")));
+            card.preview = Some(preview(text("filename"), text("content")));
         }
         _ => {}
     }

@@ -108,7 +108,7 @@ pub(crate) fn samples() -> Vec<Chat> {
     let input = TurnEvent::ToolInput {
         call_id: "c1".to_owned(),
         tool: "createPublicGist".to_owned(),
-        input: [("description", "<b>Title</b>"), ("content", "one\ntwo")]
+        input: [("description", "<b>Title</b>"), ("filename", "note.md"), ("content", "one\ntwo")]
             .map(|(name, value)| (name.to_owned(), value.into()))
             .into_iter()
             .collect(),

@@ -3,15 +3,13 @@
 
 pub(super) mod samples;
 
-use behalf_gate::{Approval, Revealed, reveal};
+use behalf_gate::{Approval, Revealed, effect_mark, reveal};
 use serde_json::{Map, Value};
 
 /// Lines of a text that are shown at once; the rest is a click away.
 const PREVIEW_LINES: usize = 20;
 /// Characters of them.
 const PREVIEW_CHARS: usize = 2_000;
-/// The file's name that the Gist tool uses when none is given.
-const GIST_FILE: &str = "note.md";
 
 /// A fact: what it is called, and what it is.
 #[derive(Clone, Debug)]
@@ -46,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) previews: Vec<Preview>,
     /// What she should know before she approves.
     pub(crate) consequence: Option<&'static str>,
+    /// What is added to what was asked, and why.
+    pub(crate) note: Option<&'static str>,
     /// Characters that cannot be seen; they are spelled out.
     pub(crate) hidden: usize,
     pub(crate) mixes_alphabets: bool,
@@ -56,7 +56,8 @@ impl Facts {
         let question = &approval.question;
         match (&question.tool, &question.arguments, &question.authorization_details) {
             (Some(tool), Some(arguments), _) if tool == "createPublicGist" => {
-                gist("Create a public Gist", arguments, destination)
+                let mark = approval.call_id.as_deref().map(effect_mark);
+                gist("Create a public Gist", arguments, mark, destination)
             }
             (Some(tool), arguments, _) => {
                 let title = question.tool_title.clone().unwrap_or_else(|| tool.clone());
@@ -125,7 +126,12 @@ impl Facts {
 }
 
 /// A Gist, by the tool or by details of that type.
-fn gist(title: &str, members: &Map<String, Value>, destination: Option<String>) -> Facts {
+fn gist(
+    title: &str,
+    members: &Map<String, Value>,
+    mark: Option<String>,
+    destination: Option<String>,
+) -> Facts {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let mut facts = Facts {
         title: title.to_owned(),
@@ -142,16 +148,20 @@ fn gist(title: &str, members: &Map<String, Value>, destination: Option<String>) 
             facts.add(label, &text);
         }
     }
+    if let Some(mark) = mark {
+        facts.add_code("Ends the title", &mark);
+        facts.note = Some(
+            "Behalf puts its mark at the end of the title, so that this Gist can be found again and \
+             is never sent twice.",
+        );
+    }
     let file = ["filename", "file_name"].into_iter().find_map(|name| match rest.get(name) {
         Some(Value::String(text)) => Some((name, text.clone())),
         _ => None,
     });
-    match file {
-        Some((name, file)) => {
-            rest.remove(name);
-            facts.add_code("File", &file);
-        }
-        None => facts.add_code("File", GIST_FILE),
+    if let Some((name, file)) = file {
+        rest.remove(name);
+        facts.add_code("File", &file);
     }
     if let Some(destination) = destination {
         facts.add("Goes to", &destination);
@@ -193,7 +203,7 @@ fn from_details(details: &[Value], approval: &Approval) -> Facts {
         && matches!(kind(&Value::Object(members.clone())).as_str(), "gist" | "create_gist")
         && members.get("visibility").and_then(Value::as_str).is_none_or(|text| text == "public")
     {
-        let mut facts = gist("Create a public Gist", members, None);
+        let mut facts = gist("Create a public Gist", members, None, None);
         add_access(&mut facts, approval);
         return facts;
     }
