@@ -342,6 +342,11 @@ async fn a_run_is_open_until_its_root_says_that_it_is_over() {
     root.status = SpanStatus::Unset;
     append(&server, "auth0|ann", vec![root.clone()]).await;
     assert_eq!(status().await, ("open".to_owned(), "span 1".to_owned()));
+    root.attributes.insert("behalf.turn.status".to_owned(), "waiting".into());
+    append(&server, "auth0|ann", vec![root.clone()]).await;
+    assert_eq!(status().await.0, "waiting");
+    let waiting = get_as(&server, "ann", &format!("{LIST}?status=waiting")).await.expect(200);
+    assert_eq!(waiting.json()["traces"].as_array().unwrap().len(), 1);
     root.attributes.insert("behalf.turn.status".to_owned(), "done".into());
     append(&server, "auth0|ann", vec![root]).await;
     assert_eq!(status().await.0, "ok");

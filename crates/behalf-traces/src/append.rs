@@ -112,7 +112,8 @@ fn trace_status(root: &Span) -> &'static str {
     let turn = root.attributes.get("behalf.turn.status").and_then(Value::as_str);
     match (root.status, turn) {
         (SpanStatus::Error, _) => "error",
-        (_, Some("running" | "waiting")) => "open",
+        (_, Some("running")) => "open",
+        (_, Some("waiting")) => "waiting",
         (SpanStatus::Ok | SpanStatus::Unset, _) => "ok",
     }
 }

@@ -105,7 +105,7 @@ impl SpanStatus {
 /// | `behalf.connection`, `behalf.scopes` | a provider's token |
 /// | `behalf.effect` | a tool with effects: `done`, `not_done`, `unknown` |
 /// | `behalf.user`, `behalf.client`, `behalf.agent` | a run: for whom, by whom |
-/// | `behalf.turn.status` | a run's root: `running` while it goes on |
+/// | `behalf.turn.status` | a run's root: `running` while it goes on, `waiting` for a person |
 /// | `behalf.reason` | a decision, as a code: why not |
 ///
 /// Spans of one tool call are siblings with the same `gen_ai.tool.call.id`: decisions, waits, the

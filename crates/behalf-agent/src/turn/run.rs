@@ -82,7 +82,7 @@ impl Driver {
             }
             match &self.turn.state.phase {
                 Phase::Ended { .. } => {
-                    self.flush_spans().await;
+                    self.flush_spans(false).await;
                     return Ok(());
                 }
                 Phase::Model => self.ask_model().await?,
@@ -553,7 +553,7 @@ impl Driver {
             self.commit(Vec::new(), true).await?;
         }
         self.spans.step(&self.turn.state, self.agent.now());
-        self.flush_spans().await;
+        self.flush_spans(true).await;
         self.live.stand(Standing::Waiting);
         let prefix = format!("{}/", self.turn.turn_id);
         let mut stopping = self.agent.stopping();
@@ -629,9 +629,10 @@ impl Driver {
     }
 
     /// Hands the spans on. They are for people who look later: a turn does not fail for them.
-    async fn flush_spans(&mut self) {
+    async fn flush_spans(&mut self, is_waiting: bool) {
         let now = self.agent.now();
-        let spans = self.spans.take(&self.turn.state, &self.turn.thread_id, now);
+        let turn = &self.turn;
+        let spans = self.spans.take(&turn.state, &turn.thread_id, is_waiting, now);
         let subject = self.turn.state.mandate.subject().clone();
         let project = ProjectId::default_project();
         if let Err(error) = self.agent.traces().append(&project, Some(&subject), spans).await {

@@ -22,7 +22,13 @@ pub(crate) struct TurnSpans(Vec<Span>);
 impl TurnSpans {
     /// The spans since the last call, with the run's own as it is now: a span that is stored again
     /// replaces itself.
-    pub(crate) fn take(&mut self, state: &TurnState, thread_id: &str, now: Timestamp) -> Vec<Span> {
+    pub(crate) fn take(
+        &mut self,
+        state: &TurnState,
+        thread_id: &str,
+        is_waiting: bool,
+        now: Timestamp,
+    ) -> Vec<Span> {
         let mut spans = std::mem::take(&mut self.0);
         let mut attributes = Map::new();
         attributes.insert("gen_ai.operation.name".into(), "invoke_agent".into());
@@ -31,7 +37,8 @@ impl TurnSpans {
         attributes.insert("behalf.user".into(), state.mandate.subject().as_str().into());
         attributes.insert("behalf.client".into(), state.mandate.client().as_str().into());
         attributes.insert("behalf.agent".into(), state.mandate.agent().as_str().into());
-        attributes.insert("behalf.turn.status".into(), state.status().into());
+        let status = if is_waiting { "waiting" } else { state.status() };
+        attributes.insert("behalf.turn.status".into(), status.into());
         spans.push(Span {
             trace_id: state.trace.trace_id,
             span_id: state.trace.run,
@@ -40,7 +47,7 @@ impl TurnSpans {
             kind: SpanKind::Agent,
             start: state.started_at,
             end: now,
-            status: match state.status() {
+            status: match status {
                 "failed" => SpanStatus::Error,
                 "done" => SpanStatus::Ok,
                 _ => SpanStatus::Unset,

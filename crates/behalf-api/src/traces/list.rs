@@ -41,8 +41,8 @@ pub(super) async fn list(
 
 fn filter(params: &mut Params) -> Result<TraceFilter, Problem> {
     let status = params.take("status").unwrap_or_default();
-    if !matches!(status.as_str(), "" | "open" | "ok" | "error") {
-        return Err(Problem::invalid("`status` is `open`, `ok` or `error`"));
+    if !matches!(status.as_str(), "" | "open" | "waiting" | "ok" | "error") {
+        return Err(Problem::invalid("`status` is `open`, `waiting`, `ok` or `error`"));
     }
     let mut time = |name: &str| match params.take(name) {
         None => Ok(None),

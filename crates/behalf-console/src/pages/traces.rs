@@ -55,7 +55,8 @@ pub(crate) fn state_words(status: &str) -> (&'static str, &'static str, &'static
     match status {
         "ok" => ("ok", "check", "done"),
         "error" => ("danger", "close", "failed"),
-        _ => ("wait", "wait", "running"),
+        "waiting" => ("wait", "wait", "waiting"),
+        _ => ("info", "clock", "running"),
     }
 }
 

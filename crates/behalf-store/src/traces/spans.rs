@@ -66,7 +66,8 @@ pub struct SpanRow {
 /// Adds what a span changes to its trace's row. Stands before [`put_span`] in the unit, because it
 /// takes away what an earlier form of the same span added.
 ///
-/// `status` is what the trace's becomes when the span is its root: `open`, `ok` or `error`.
+/// `status` is what the trace's becomes when the span is its root: `open`, `waiting`, `ok` or
+/// `error`.
 pub fn put_trace(key: Key<'_>, span: &SpanRow, status: &str, known: Option<i64>) -> Statement {
     let is_root = span.parent_span_id.is_empty();
     let (root, status) = if is_root { (span.span_id.as_str(), status) } else { ("", "open") };

@@ -26,7 +26,7 @@ pub(crate) struct DocumentRow {
     href: String,
     title: String,
     kind: String,
-    owner: Option<String>,
+    uploader: Option<String>,
     changed: Shown,
 }
 
@@ -55,11 +55,11 @@ pub(crate) struct Documents {
 
 pub(crate) fn samples() -> Vec<Documents> {
     let now = Timestamp::from_secs(1_795_507_200);
-    let row = |title: &str, kind: &str, owner: Option<&str>| DocumentRow {
+    let row = |title: &str, kind: &str, uploader: Option<&str>| DocumentRow {
         href: "/console/documents/1".to_owned(),
         title: title.to_owned(),
         kind: kind.to_owned(),
-        owner: owner.map(str::to_owned),
+        uploader: uploader.map(str::to_owned),
         changed: Shown::new(Timestamp::from_secs(1_795_500_000), now),
     };
     let page = Documents {
@@ -160,7 +160,7 @@ pub(crate) async fn get(
             let row = |document: Document| DocumentRow {
                 href: address(&document.document_id),
                 kind: kind(&document.content_type).to_owned(),
-                owner: document.owner.map(|owner| who(&owner, own.as_deref())),
+                uploader: document.owner.map(|owner| who(&owner, own.as_deref())),
                 changed: Shown::new(document.updated_at, now),
                 title: document.title,
             };

@@ -38,7 +38,10 @@ pub(crate) struct DocumentPage {
     document_id: String,
     title: String,
     kind: String,
-    owner: Option<String>,
+    /// Who owns it, as the tuples say; only its owners see that.
+    owners: Option<String>,
+    /// Who uploaded it; nobody, when it was imported.
+    uploader: Option<String>,
     created: Shown,
     changed: Shown,
     revision: i64,
@@ -65,7 +68,8 @@ pub(crate) fn samples() -> Vec<DocumentPage> {
         document_id: "1".to_owned(),
         title: "Travel <policy>".to_owned(),
         kind: "Markdown".to_owned(),
-        owner: Some("you".to_owned()),
+        owners: Some("you".to_owned()),
+        uploader: Some("you".to_owned()),
         created: Shown::new(Timestamp::from_secs(1_795_000_000), now),
         changed: Shown::new(Timestamp::from_secs(1_795_500_000), now),
         revision: 2,
@@ -79,7 +83,14 @@ pub(crate) fn samples() -> Vec<DocumentPage> {
         is_public: true,
         problem: Some("a document keeps at least one owner".to_owned()),
     };
-    let read = DocumentPage { shares: None, is_public: false, problem: None, ..page.clone() };
+    let read = DocumentPage {
+        owners: None,
+        uploader: None,
+        shares: None,
+        is_public: false,
+        problem: None,
+        ..page.clone()
+    };
     vec![page, read]
 }
 
@@ -130,7 +141,7 @@ async fn load(
         Err(error) => return Err(error),
     };
     let is_public = shares.iter().flatten().any(|tuple| tuple.user == "user:*");
-    let shares = shares.map(|tuples| {
+    let shares: Option<Vec<ShareRow>> = shares.map(|tuples| {
         let row = |tuple: behalf_authz::engine::TupleKey| ShareRow {
             who: who(&tuple.user, own.as_deref()),
             can_remove: matches!(tuple.relation.as_str(), "viewer" | "owner"),
@@ -151,7 +162,8 @@ async fn load(
         document_id,
         title,
         kind: kind(&content_type).to_owned(),
-        owner: owner.map(|owner| who(&owner, own.as_deref())),
+        owners: shares.as_deref().map(owners),
+        uploader: owner.map(|uploader| who(&uploader, own.as_deref())),
         created: Shown::new(created_at, now),
         changed: Shown::new(updated_at, now),
         revision,
@@ -162,6 +174,11 @@ async fn load(
         is_public,
         problem,
     })
+}
+
+fn owners(shares: &[ShareRow]) -> String {
+    let owners = shares.iter().filter(|share| share.relation == "owner");
+    owners.map(|share| share.who.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn sentence(reason: &Reason) -> String {

@@ -73,7 +73,7 @@ impl Asked {
         let since = take("since");
         let hours = SINCE.iter().find(|(value, ..)| *value == since).map(|(.., hours)| *hours);
         let status = take("status");
-        let is_status = matches!(status.as_str(), "open" | "ok" | "error");
+        let is_status = matches!(status.as_str(), "open" | "waiting" | "ok" | "error");
         let filter = TraceFilter {
             owner: take("user_id"),
             tool: take("tool"),
@@ -127,7 +127,7 @@ fn states(current: &str) -> Vec<Choice> {
         let (.., words) = state_words(value);
         (value.to_owned(), words.to_owned(), value == current)
     };
-    ["ok", "error", "open"].into_iter().map(state).collect()
+    ["ok", "error", "waiting", "open"].into_iter().map(state).collect()
 }
 
 fn since(current: &str) -> Vec<Choice> {

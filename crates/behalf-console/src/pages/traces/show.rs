@@ -120,7 +120,7 @@ async fn page(
         frame,
         short_id: figures::short_id(&trace.summary.trace_id),
         spans: figures::counted(trace.summary.spans, "span", "spans"),
-        is_open: trace.summary.status == "open",
+        is_open: matches!(trace.summary.status.as_str(), "open" | "waiting"),
         trace: row,
         waterfall,
         hidden,
