@@ -150,7 +150,7 @@ try {
   await accessible(ann, 'chat with a connect card');
   const chat = ann.url();
   await connectGitHub(ann, 'ann');
-  if (!ann.url().includes('/console/chat')) await ann.goto(chat);
+  ok(ann.url() === chat, `who connected is back in the chat: ${ann.url()}`);
   await finished(ann, 1);
   ok((await lastTurn(ann).innerText()).includes('next'), 'repositories are named');
   await shot(ann, 'repositories');
@@ -167,6 +167,9 @@ try {
   const done = await lastTurn(ann).innerText();
   ok(/gist/i.test(done) && (await lastTurn(ann).locator('a[href*="gist"]').count()) > 0, `the Gist's address is shown: ${done}`);
   await shot(ann, 'gist-done');
+  await phone.goto(ann.url());
+  const overflow = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  ok(overflow <= 0, `the Gist's long address makes the phone's page ${overflow} px too wide`);
 
   // Denied: nothing is sent, and the answer says so.
   await ask(ann, 'Publish a public Gist titled "Not this one" with the text "Nobody should read this."');

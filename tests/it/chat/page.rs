@@ -1,6 +1,7 @@
 //! The chat page, without script: a form, and what is there when one looks again.
 
 use behalf::demo::model::Emit;
+use behalf_tests::decide_at_provider;
 
 use super::*;
 
@@ -38,6 +39,33 @@ async fn the_page_works_without_script() {
     let mut other = world::signed_in_as(&chat.server, "other").await;
     let page = other.open(&chat.server, &address).await.unwrap();
     assert!(!page.answer.text.contains("These are the most popular"));
+}
+
+#[tokio::test]
+async fn connecting_from_a_card_leads_back_to_the_chat() {
+    let chat = Chat::start().await;
+    let mut browser = world::signed_in(&chat.server).await;
+    let page = browser.open(&chat.server, "/console/chat").await.unwrap();
+    let page = browser.post(&chat.server, "/console/chat", &with_text(&page, REPOSITORIES)).await;
+    let page = browser.follow(&chat.server, page).await.unwrap();
+    let address = page.path.clone();
+    let (_, link) = page.answer.text.split_once("href=\"/account/connect?").unwrap();
+    let (query, _) = link.split_once('"').unwrap();
+    let link = format!("/account/connect?{}", query.replace("&#38;", "&").replace("&amp;", "&"));
+
+    for decision in [None, Some("olive")] {
+        let page = browser.open(&chat.server, &link).await.unwrap();
+        let fields = page.form_to("/account/connect");
+        let page = browser.post(&chat.server, "/account/connect", &fields).await;
+        let callback = decide_at_provider(page.answer.header(header::LOCATION), decision).await;
+        let callback = callback.strip_prefix(ISSUER).unwrap();
+        let page = browser.open(&chat.server, &format!("/{callback}")).await.unwrap();
+        match decision {
+            None => assert!(page.answer.text.contains("return_to=%2Fconsole%2Fchat%3Fid%3D")),
+            Some(_) => assert_eq!(page.path, address),
+        }
+    }
+    wait_for(&chat, &mut browser, &address, "These are the most popular").await;
 }
 
 #[tokio::test]

@@ -49,12 +49,13 @@ pub(crate) async fn get(
             is_denied,
             error,
         }) => {
-            // An interrupt says the rest by itself.
-            let again = match &interrupt {
-                Some(interrupt) => vec![("i", interrupt.as_str())],
-                None => vec![("connection", connection.as_str()), ("return_to", &return_to)],
+            // An interrupt knows its connection.
+            let what = match &interrupt {
+                Some(interrupt) => ("i", interrupt.as_str()),
+                None => ("connection", connection.as_str()),
             };
-            let again = format!("/account/connect?{}", pairs(&again));
+            let again = pairs(&[what, ("return_to", &return_to)]);
+            let again = format!("/account/connect?{again}");
             failed(&title, is_denied, &error, again)
         }
     }

@@ -170,13 +170,13 @@ async fn asked(
         });
     }
     if let Some(interrupt) = params.take("i") {
-        return waiting(context, session, interrupt).await;
+        return waiting(context, session, interrupt, return_to(&mut params)).await;
     }
     let connection = params.take("connection").ok_or(ConnectError::ConnectionNotFound)?;
     let name: ConnectionName =
         connection.parse().map_err(|_invalid| ConnectError::ConnectionNotFound)?;
     let scopes = params.take("scopes").unwrap_or_default();
-    let return_to = params.take("return_to").filter(|path| is_own_path(path));
+    let return_to = return_to(&mut params);
     let mut hidden = vec![("connection", connection)];
     if !scopes.is_empty() {
         hidden.push(("scopes", scopes.clone()));
@@ -199,27 +199,37 @@ async fn asked(
     })
 }
 
+/// The page of ours that she came from, if it says so.
+fn return_to(params: &mut Params) -> Option<String> {
+    params.take("return_to").filter(|path| is_own_path(path))
+}
+
 /// What an agent's call waits for: only the person it acts for may connect it.
 async fn waiting(
     context: &HttpContext,
     session: &Session,
     interrupt: String,
+    return_to: Option<String>,
 ) -> Result<Asked, ConnectError> {
     let wait = context.gate.find_connect_wait(&interrupt).await?;
     let wait = wait
         .filter(|wait| wait.user == session.user.user_id && wait.is_open)
         .ok_or(ConnectError::Over)?;
+    let mut hidden = vec![("i", interrupt.clone())];
+    if let Some(return_to) = &return_to {
+        hidden.push(("return_to", return_to.clone()));
+    }
     Ok(Asked {
         request: ConnectRequest {
             connection: wait.connection,
             scopes: wait.scopes,
             goal: ConnectGoal::Page {
-                return_to: CONNECTIONS.to_owned(),
-                interrupt: Some(interrupt.clone()),
+                return_to: return_to.unwrap_or_else(|| CONNECTIONS.to_owned()),
+                interrupt: Some(interrupt),
             },
         },
         application: None,
-        hidden: vec![("i", interrupt)],
+        hidden,
     })
 }
 

@@ -3,6 +3,7 @@
 use behalf_agent::{CallEnding, Interrupt, InterruptKind, InterruptStatus, TurnEvent};
 use behalf_core::Timestamp;
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use super::prose::{self, Block};
 use crate::time::Shown;
@@ -94,8 +95,9 @@ struct Call<'a> {
     output: Option<(&'a Value, CallEnding)>,
 }
 
-/// The pieces of an answer, in the order in which they began.
-pub(super) fn pieces(events: &[TurnEvent], now: Timestamp) -> Vec<Piece> {
+/// The pieces of an answer, in the order in which they began. `page` is the chat's own path, where
+/// whoever leaves it to connect an account comes back to.
+pub(super) fn pieces(events: &[TurnEvent], page: &str, now: Timestamp) -> Vec<Piece> {
     enum Part<'a> {
         Text(&'a str, String),
         Call(Call<'a>),
@@ -145,13 +147,13 @@ pub(super) fn pieces(events: &[TurnEvent], now: Timestamp) -> Vec<Piece> {
     }
     let pieces = parts.into_iter().map(|part| match part {
         Part::Text(_, text) => Piece::Text(prose::blocks(&text)),
-        Part::Call(call) => Piece::Card(Box::new(card(&call, now))),
+        Part::Call(call) => Piece::Card(Box::new(card(&call, page, now))),
         Part::Error(text) => Piece::Error(text.to_owned()),
     });
     pieces.collect()
 }
 
-fn card(call: &Call<'_>, now: Timestamp) -> Card {
+fn card(call: &Call<'_>, page: &str, now: Timestamp) -> Card {
     let text = |name: &str| call.input.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut card = Card {
         call_id: call.id.to_owned(),
@@ -187,7 +189,7 @@ fn card(call: &Call<'_>, now: Timestamp) -> Card {
         _ => {}
     }
     if let Some(interrupt) = call.interrupt {
-        waits(&mut card, interrupt, now);
+        waits(&mut card, interrupt, page, now);
     }
     if let Some((output, ending)) = call.output {
         ended(&mut card, call, output, ending);
@@ -211,7 +213,7 @@ fn preview(name: &str, text: &str) -> Preview {
     Preview { name: name.to_owned(), text: shown.join("\n"), lines, is_cut: lines > PREVIEW_LINES }
 }
 
-fn waits(card: &mut Card, interrupt: &Interrupt, now: Timestamp) {
+fn waits(card: &mut Card, interrupt: &Interrupt, page: &str, now: Timestamp) {
     let decided = match (interrupt.kind, interrupt.status) {
         (_, InterruptStatus::Denied) => "Decided",
         (InterruptKind::ConnectAccount, _) => "Connected",
@@ -232,7 +234,11 @@ fn waits(card: &mut Card, interrupt: &Interrupt, now: Timestamp) {
                 );
                 card.facts
                     .push(Fact { name: "Will allow", value: connection.missing_scopes.join(", ") });
-                card.action = Some((format!("Connect {provider}"), connection.connect_url.clone()));
+                let back = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("return_to", page)
+                    .finish();
+                let path = format!("{}&{back}", connection.connect_url);
+                card.action = Some((format!("Connect {provider}"), path));
             }
         }
         InterruptKind::Approval if is_open => {

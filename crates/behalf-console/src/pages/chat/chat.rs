@@ -101,7 +101,7 @@ pub(crate) fn samples() -> Vec<Chat> {
         turn_id: id.to_owned(),
         text: text.to_owned(),
         asked: Shown::new(now, now),
-        pieces: pieces(events, now),
+        pieces: pieces(events, "/console/chat?id=c_1", now),
         standing,
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
     };
@@ -167,7 +167,7 @@ pub(crate) async fn get(
         model: model.map(|model| model.name.clone()),
         is_scripted: model.is_some_and(|model| model.is_scripted),
         threads: threads.into_iter().map(|row| thread_row(row, &thread_id, now)).collect(),
-        turns: turns.into_iter().map(|turn| turn_row(turn, now)).collect(),
+        turns: turns.into_iter().map(|turn| turn_row(turn, &page_of(&thread_id), now)).collect(),
         suggestions: &SUGGESTIONS,
         thread_id,
     };
@@ -176,15 +176,15 @@ pub(crate) async fn get(
 
 fn thread_row(thread: ThreadSummary, current: &str, now: Timestamp) -> ThreadRow {
     ThreadRow {
-        href: format!("/console/chat?id={}", encoded(&thread.thread_id)),
+        href: page_of(&thread.thread_id),
         is_current: thread.thread_id == current,
         title: thread.title,
         updated: Shown::new(thread.updated_at, now),
     }
 }
 
-fn turn_row(turn: TurnView, now: Timestamp) -> TurnRow {
-    let pieces = pieces(&turn.events, now);
+fn turn_row(turn: TurnView, page: &str, now: Timestamp) -> TurnRow {
+    let pieces = pieces(&turn.events, page, now);
     // Between what a call waits for and the wait itself there is a moment that nobody needs to see.
     let waits = pieces.iter().any(|piece| matches!(piece, Piece::Card(card) if card.can_cancel));
     TurnRow {
@@ -251,8 +251,7 @@ pub(crate) async fn cancel(
 }
 
 fn to_thread(thread_id: &str) -> Response {
-    let location = format!("/console/chat?id={}", encoded(thread_id));
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+    (StatusCode::SEE_OTHER, [(header::LOCATION, page_of(thread_id))]).into_response()
 }
 
 fn failed(error: &AgentError) -> Response {
@@ -287,6 +286,11 @@ fn failed(error: &AgentError) -> Response {
         }
     };
     error_page(status, title, text)
+}
+
+/// The path of a thread's page.
+fn page_of(thread_id: &str) -> String {
+    format!("/console/chat?id={}", encoded(thread_id))
 }
 
 /// A thread's name in a query.
