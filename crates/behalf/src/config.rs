@@ -272,7 +272,7 @@ fn model(
 }
 
 /// True if only this machine reaches the address.
-fn is_loopback(address: &str) -> bool {
+pub(crate) fn is_loopback(address: &str) -> bool {
     match address.parse::<SocketAddr>() {
         Ok(address) => address.ip().is_loopback(),
         Err(_name) => address.starts_with("localhost:"),

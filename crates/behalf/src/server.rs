@@ -1,10 +1,11 @@
 //! Listeners: HTTP/1.1, h2c and TLS with ALPN, drained on shutdown.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -45,9 +46,13 @@ impl Listener {
         address: &str,
         tls: Option<Arc<rustls::ServerConfig>>,
     ) -> anyhow::Result<Self> {
-        let tcp = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
+        let flag = if tls.is_some() { "--tls" } else { "--http" };
+        let tcp = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => {
+                anyhow!("another program listens on {address}; choose another address with {flag}")
+            }
+            _ => anyhow!(error).context(format!("cannot listen on {address}")),
+        })?;
         Ok(Self { tcp, tls: tls.map(TlsAcceptor::from) })
     }
 

@@ -1,6 +1,5 @@
 //! `behalf demo`: a server with a sample tenant, a scripted model and a scripted provider.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use behalf_gate::flows::ApplyOptions;
 use super::serve::{self, Opened};
 use super::{apply, system_rng};
 use crate::cli::DemoArgs;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::demo::model::{ScriptedModel, journey};
 use crate::demo::provider::{LocalProvider, ProviderOptions};
 use crate::demo::sample;
@@ -23,8 +22,10 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let mut config = Config::for_demo(args)?;
-    let is_loopback = config.http.parse::<SocketAddr>().is_ok_and(|http| http.ip().is_loopback());
-    ensure!(is_loopback, "the demo's passwords are printed in its source, so it stays on loopback");
+    ensure!(
+        is_loopback(&config.http),
+        "the demo's passwords are printed in its source, so it stays on loopback"
+    );
     let issuer = config.issuer(None)?;
     let data = config.data.clone();
     let sources = config.apply.iter().map(|path| apply::read(path));
@@ -81,12 +82,17 @@ fn greeting(issuer: &str, provider: &LocalProvider, is_scripted: bool) -> String
     };
     let people: String = sample::PEOPLE
         .iter()
-        .map(|person| format!("  {}  {:<14}  {}\n", person.username, person.password, person.about))
+        .map(|person| line(person.username, person.password, person.about))
         .collect();
+    let head = line("user", "password", "who");
     format!(
-        "\nOpen {issuer}console/chat and sign in:\n{people}\n\
+        "\nOpen {issuer}console/chat and sign in:\n\n{head}{people}\n\
          Approvals are decided at {issuer}account/approvals, also in another browser.\n\
          Model     {model}\nProvider  scripted: {} stands in for GitHub\n\nCtrl-C ends the demo.",
         provider.base_url()
     )
+}
+
+fn line(user: &str, password: &str, about: &str) -> String {
+    format!("  {user:<5} {password:<15} {about}\n")
 }

@@ -1,10 +1,10 @@
 //! The sample tenant: who is in it, and what they have written.
 
 use behalf_core::Actor;
-use behalf_gate::flows::documents::{self, DocumentParts};
-use behalf_retrieval::{ContentType, NewDocument};
+use behalf_retrieval::ContentType;
 
 use super::provider::LocalProvider;
+use crate::control::import::{self, ImportItem, ImportRequest};
 use crate::setup_file::Source;
 use crate::wiring::Server;
 
@@ -35,12 +35,18 @@ pub const PEOPLE: [Person; 2] = [
 
 const SETUP: &str = include_str!("setup.yaml");
 
-const DOCUMENTS: [(&str, &str, &str); 5] = [
-    ("handbook", "Company handbook", include_str!("documents/handbook.md")),
-    ("launch-plan", "Launch plan for Atlas", include_str!("documents/launch-plan.md")),
-    ("hiring-plan", "Hiring plan", include_str!("documents/hiring-plan.md")),
-    ("incident-review", "Outage on 14 October", include_str!("documents/incident-review.md")),
-    ("sales-playbook", "Sales playbook", include_str!("documents/sales-playbook.md")),
+/// Each with its owner.
+const DOCUMENTS: [(&str, &str, &str, &str); 5] = [
+    ("ann", "handbook", "Company handbook", include_str!("documents/handbook.md")),
+    ("ann", "launch-plan", "Launch plan for Atlas", include_str!("documents/launch-plan.md")),
+    ("ann", "hiring-plan", "Hiring plan", include_str!("documents/hiring-plan.md")),
+    (
+        "ben",
+        "incident-review",
+        "Outage on 14 October",
+        include_str!("documents/incident-review.md"),
+    ),
+    ("ben", "sales-playbook", "Sales playbook", include_str!("documents/sales-playbook.md")),
 ];
 
 /// The set-up file with the provider's addresses.
@@ -55,19 +61,16 @@ pub fn setup(provider: &LocalProvider) -> Source {
 /// # Errors
 /// When the store fails.
 pub async fn write_documents(server: &Server, actor: &Actor) -> anyhow::Result<()> {
-    let parts = DocumentParts {
-        identity: &server.identity,
-        authz: &server.authz,
-        retrieval: &server.retrieval,
-    };
-    for (document_id, title, content) in DOCUMENTS {
+    for (owner, document_id, title, content) in DOCUMENTS {
         if server.retrieval.find_any(document_id).await?.is_none() {
-            let new = NewDocument {
+            let item = ImportItem {
+                document_id: document_id.to_owned(),
                 title: title.to_owned(),
-                content_type: ContentType::Markdown,
+                content_type: ContentType::Markdown.as_str().to_owned(),
                 content: content.to_owned(),
             };
-            documents::put(parts, document_id, new, actor).await?;
+            let request = ImportRequest { owner: Some(owner.to_owned()), documents: vec![item] };
+            import::import(server, request, actor).await?;
         }
     }
     Ok(())
