@@ -156,6 +156,37 @@ async fn tuples_of(server: &TestServer, object: &str) -> usize {
     answer.expect(200).json()["tuples"].as_array().unwrap().len()
 }
 
+/// What `behalf documents import` says when it does not import.
+fn refused_import(args: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_behalf-under-test"))
+        .args(["documents", "import"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn an_import_that_cannot_begin_says_why_and_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (notes, data) = (dir.path().join("notes"), dir.path().join("data"));
+    std::fs::create_dir(&notes).unwrap();
+    std::fs::write(notes.join("a.md"), "# A note").unwrap();
+    let (notes, data) = (notes.to_str().unwrap(), data.to_str().unwrap());
+    let said = refused_import(&[notes, "--data", data]);
+    assert_eq!(said, format!("behalf: there is no data folder {data}; name yours with --data\n"));
+    assert!(!std::path::Path::new(data).exists());
+
+    std::fs::create_dir(data).unwrap();
+    let said = refused_import(&[notes, "--data", data, "--owner", "nobody"]);
+    assert_eq!(said, "behalf: there is no user `nobody`\n");
+    let said = refused_import(&[&format!("{notes}/a.md"), "--data", data]);
+    assert!(said.contains("a.md is no folder; give the folder that it is in"), "{said}");
+    let said = refused_import(&[&format!("{notes}/b"), "--data", data]);
+    assert!(said.contains("b: No such file or directory"), "{said}");
+}
+
 #[tokio::test]
 async fn an_upload_is_searchable_at_once_and_only_by_its_owner() {
     let server = TestServer::start(SETUP).await;

@@ -43,6 +43,15 @@ impl DataDir {
         }
     }
 
+    /// As [`DataDir::lock`], for commands that have nothing to do in a folder of which no server
+    /// knows.
+    pub(crate) fn lock_existing(path: &Path) -> anyhow::Result<Option<Self>> {
+        if !path.is_dir() {
+            bail!("there is no data folder {}; name yours with --data", path.display());
+        }
+        Self::lock(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -4,6 +4,7 @@
 mod files;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use anyhow::{Context, bail};
 use behalf_core::Actor;
 use behalf_gate::flows::documents::ImportOutcome;
 use behalf_identity::Issuer;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::apply::local_actor;
 use super::system_rng;
@@ -41,6 +42,9 @@ async fn import_folder(args: ImportArgs) -> anyhow::Result<()> {
         .folder
         .canonicalize()
         .with_context(|| format!("cannot read {}", args.folder.display()))?;
+    if !folder.is_dir() {
+        bail!("{} is no folder; give the folder that it is in, and --glob", folder.display());
+    }
     let found = files::list(&folder, glob.as_ref())?;
     let target = Target::open(&args).await?;
     let mut import = Import::new(target, args.owner, found.paths.len());
@@ -62,17 +66,15 @@ enum Target {
 
 impl Target {
     async fn open(args: &ImportArgs) -> anyhow::Result<Self> {
-        let Some(dir) = DataDir::lock(&args.data.data)? else {
+        let database = config::database(&args.data, &args.database)?;
+        let Some(dir) = DataDir::lock_existing(&args.data.data)? else {
             return Ok(Self::Socket(args.data.data.clone()));
         };
         let rng = system_rng();
         let root = dir.root_key(args.root_key.as_deref(), &rng)?;
         let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
         let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
-        let options = ServerOptions {
-            database: config::database(&args.data, &args.database)?,
-            ..ServerOptions::new(Issuer::parse(issuer)?)
-        };
+        let options = ServerOptions { database, ..ServerOptions::new(Issuer::parse(issuer)?) };
         let server = Server::open(dir.path(), &root, options, ports).await?;
         Ok(Self::Folder(Box::new((server, dir, local_actor()?))))
     }
@@ -111,9 +113,14 @@ impl Import {
     fn new(target: Target, owner: Option<String>, files: usize) -> Self {
         let bar = ProgressBar::new(u64::try_from(files).unwrap_or(u64::MAX));
         if let Ok(style) = ProgressStyle::with_template(
-            "{bar:32} {human_pos}/{human_len} files  {per_sec}  {eta} left  {wide_msg}",
+            "{bar:32} {human_pos}/{human_len} files  {rate}/s  {eta} left  {wide_msg}",
         ) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                if write!(out, "{:.0}", state.per_sec()).is_err() {
+                    tracing::trace!("the rate cannot be drawn");
+                }
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         Self {
             target,
@@ -174,8 +181,11 @@ impl Import {
             return Ok(());
         }
         let request = ImportRequest { owner: self.owner.clone(), documents };
-        let outcome = self.target.send(request).await.with_context(|| {
-            format!("stopped after {} documents; importing again goes on", self.imported())
+        let outcome = self.target.send(request).await.map_err(|error| match self.imported() {
+            0 => error,
+            some => {
+                error.context(format!("stopped after {some} documents; importing again goes on"))
+            }
         })?;
         self.done.created = self.done.created.saturating_add(outcome.created);
         self.done.replaced = self.done.replaced.saturating_add(outcome.replaced);

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use behalf_core::Timestamp;
 use behalf_identity::Issuer;
 use behalf_ledger::ExportRequest;
@@ -24,10 +24,7 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
     let order =
         ExportOrder { project: args.project.clone(), from: args.from.clone(), to: args.to.clone() };
     order.request()?;
-    if !args.data.data.is_dir() {
-        bail!("there is no data folder {}", args.data.data.display());
-    }
-    let zip = match DataDir::lock(&args.data.data)? {
+    let zip = match DataDir::lock_existing(&args.data.data)? {
         Some(dir) => export_directly(&dir, &args, &order).await?,
         None => control::request_export(&args.data.data, &order).await?,
     };
