@@ -2,16 +2,20 @@
 //!
 //! A condition is compiled once per model: parsed, type-checked against its parameters (the result
 //! must be `bool`), literals folded. Evaluation converts the merged context to typed values and
-//! counts cost as it goes. There are no extension libraries, as OpenFGA has none. Named time zones
-//! are refused, because they would need the machine's zone files; `UTC` and fixed offsets work.
+//! counts cost as cel-go counts it. There are no extension libraries, as OpenFGA has none. Time zones
+//! come from a database that is built in, so that an answer does not depend on the machine.
 
 mod ast;
 mod check;
 mod convert;
 mod eval;
 mod functions;
+mod instant;
 mod lexer;
+mod macros;
+mod operators;
 mod parser;
+mod regex;
 mod time;
 mod value;
 

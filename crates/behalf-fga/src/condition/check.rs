@@ -1,16 +1,18 @@
 //! Static types: turns a parsed expression into a program, or says why it has no type.
 
-use regex::Regex;
-
 use super::ast::{Binary, Expr, Unary};
 use super::eval;
-use super::functions::{self, Function};
+use super::functions::{self, Function, Part};
+use super::instant::Zone;
+use super::regex::{self, Pattern};
 use super::value::{Type, Value};
 
 /// A checked expression.
 #[derive(Debug)]
 pub(crate) enum Node {
     Const(Value),
+    /// A call on constants that is evaluated once, and what it costs each time.
+    Precomputed(Value, u64),
     /// A parameter, by position.
     Parameter(usize),
     /// A variable of an enclosing macro, counted from the outermost.
@@ -20,13 +22,33 @@ pub(crate) enum Node {
     Not(Box<Self>),
     Negate(Box<Self>),
     Ternary(Box<Self>, Box<Self>, Box<Self>),
-    Binary(Binary, Box<Self>, Box<Self>),
+    Binary {
+        operator: Binary,
+        /// True if the cost depends on the operands' size; see [`super::eval`].
+        is_sized: bool,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    /// `in` a list of constants, which costs nothing.
+    InSet(Box<Self>, std::sync::Arc<[Value]>),
     Select(Box<Self>, String),
     Has(Box<Self>, String),
     Index(Box<Self>, Box<Self>),
-    Call(Function, Vec<Self>),
+    Call {
+        function: Function,
+        /// True if the cost depends on the arguments' size.
+        is_sized: bool,
+        arguments: Vec<Self>,
+    },
+    /// A part of a time in a zone that is a constant.
+    Zoned(Part, Box<Self>, Zone),
     /// `matches` with a constant pattern.
-    Matches(Box<Self>, Box<Regex>),
+    Matches {
+        subject: Box<Self>,
+        regex: Box<Pattern>,
+        /// False for the global function, which costs one.
+        is_sized: bool,
+    },
     List(Vec<Self>),
     Map(Vec<(Self, Self)>),
     Macro {
@@ -35,6 +57,20 @@ pub(crate) enum Node {
         filter: Option<Box<Self>>,
         body: Box<Self>,
     },
+}
+
+impl Node {
+    /// True for a variable with whatever is selected from it, also behind `?:`.
+    pub(crate) fn is_attribute(&self) -> bool {
+        matches!(
+            self,
+            Self::Parameter(_)
+                | Self::Local(_)
+                | Self::Select(..)
+                | Self::Index(..)
+                | Self::Ternary(..)
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +187,31 @@ impl Checker<'_> {
         let result = binary_type(operator, &left_type, &right_type).ok_or_else(|| {
             no_overload(&format!("_{}_", operator.symbol()), &[&left_type, &right_type])
         })?;
+        let is_sized = match operator {
+            Binary::Equal | Binary::NotEqual => true,
+            Binary::In => matches!(right_type, Type::List(_)),
+            Binary::Less
+            | Binary::LessEqual
+            | Binary::Greater
+            | Binary::GreaterEqual
+            | Binary::Add => {
+                left_type == right_type && matches!(left_type, Type::String | Type::Bytes)
+            }
+            _ => false,
+        };
         let (left, right) = (Box::new(left), Box::new(right));
-        let node = match operator {
-            Binary::And => Node::And(left, right),
-            Binary::Or => Node::Or(left, right),
-            _ => Node::Binary(operator, left, right),
+        let node = match (operator, &*right) {
+            (Binary::And, _) => Node::And(left, right),
+            (Binary::Or, _) => Node::Or(left, right),
+            (Binary::In, Node::Const(Value::List(items))) if is_sized && items.is_empty() => {
+                Node::Const(Value::Bool(false))
+            }
+            (Binary::In, Node::Const(Value::List(items)))
+                if is_sized && items.iter().all(Value::is_primitive) =>
+            {
+                Node::InSet(left, std::sync::Arc::clone(items))
+            }
+            _ => Node::Binary { operator, is_sized, left, right },
         };
         Ok((node, result))
     }
@@ -195,7 +251,10 @@ impl Checker<'_> {
             );
             nodes.push(node);
         }
-        Ok((Node::List(nodes), Type::List(Box::new(element.unwrap_or(Type::Dyn)))))
+        let values: Option<Vec<Value>> = nodes.iter().map(Node::constant).collect();
+        let node =
+            values.map_or(Node::List(nodes), |values| Node::Const(Value::List(values.into())));
+        Ok((node, Type::List(Box::new(element.unwrap_or(Type::Dyn)))))
     }
 
     fn map(&mut self, entries: &[(Expr, Expr)]) -> Checked {
@@ -214,7 +273,13 @@ impl Checker<'_> {
             nodes.push((key, value));
         }
         let key = Box::new(key_type.unwrap_or(Type::Dyn));
-        Ok((Node::Map(nodes), Type::Map(key, Box::new(value_type.unwrap_or(Type::Dyn)))))
+        let is_constant = |node: &Node| matches!(node, Node::Const(_));
+        let all_constant = nodes.iter().all(|(key, value)| is_constant(key) && is_constant(value));
+        let mut node = Node::Map(nodes);
+        if all_constant {
+            node = Node::Const(eval::evaluate(&node, &[], u64::MAX)?);
+        }
+        Ok((node, Type::Map(key, Box::new(value_type.unwrap_or(Type::Dyn)))))
     }
 
     fn call(&mut self, receiver: Option<&Expr>, name: &str, arguments: &[Expr]) -> Checked {
@@ -240,7 +305,14 @@ impl Checker<'_> {
         }
         let (function, result) = functions::resolve(receiver.is_some(), name, &types)
             .ok_or_else(|| no_overload(name, &types.iter().collect::<Vec<_>>()))?;
-        fold(function, nodes).map(|node| (node, result))
+        let is_sized = match function {
+            // The conversion costs what it reads if it is known to read.
+            Function::ToString => types.first() == Some(&Type::Bytes),
+            Function::ToBytes => types.first() == Some(&Type::String),
+            Function::Matches => receiver.is_some(),
+            _ => true,
+        };
+        fold(function, is_sized, nodes).map(|node| (node, result))
     }
 
     fn comprehension(
@@ -303,21 +375,43 @@ fn macro_kind(name: &str, arguments_after_variable: usize) -> Option<Macro> {
     })
 }
 
-/// Compiles constant patterns and computes calls on constants once.
-fn fold(function: Function, mut nodes: Vec<Node>) -> Result<Node, String> {
-    if function == Function::Matches
-        && let [_, Node::Const(Value::String(pattern))] = nodes.as_slice()
-    {
-        let regex = functions::regex(pattern)?;
-        let subject = nodes.swap_remove(0);
-        return Ok(Node::Matches(Box::new(subject), Box::new(regex)));
+/// Compiles constant patterns and zones, and computes conversions of constants once.
+fn fold(function: Function, is_sized: bool, mut arguments: Vec<Node>) -> Result<Node, String> {
+    match (function, arguments.as_slice()) {
+        (Function::Matches, [_, Node::Const(Value::String(pattern))]) => {
+            let regex = Box::new(regex::compile(pattern)?);
+            let subject = Box::new(arguments.swap_remove(0));
+            return Ok(Node::Matches { subject, regex, is_sized });
+        }
+        (Function::Get(part), [_, Node::Const(Value::String(name))]) => {
+            // A zone that does not exist is an error of evaluation.
+            if let Ok(zone) = Zone::find(name) {
+                return Ok(Node::Zoned(part, Box::new(arguments.swap_remove(0)), zone));
+            }
+        }
+        _ => {}
     }
-    let all_const = nodes.iter().all(|node| matches!(node, Node::Const(_)));
-    let call = Node::Call(function, nodes);
-    if all_const && let Ok(value) = eval::evaluate(&call, &[], u64::MAX) {
-        return Ok(Node::Const(value));
+    let is_constant = matches!(arguments.as_slice(), [Node::Const(_)]);
+    let call = Node::Call { function, is_sized, arguments };
+    if is_constant && function.is_conversion() {
+        return Ok(Node::Const(eval::evaluate(&call, &[], u64::MAX)?));
+    }
+    if is_constant
+        && function == Function::ToIpAddress
+        && let Ok(value) = eval::evaluate(&call, &[], u64::MAX)
+    {
+        return Ok(Node::Precomputed(value, 1));
     }
     Ok(call)
+}
+
+impl Node {
+    fn constant(&self) -> Option<Value> {
+        match self {
+            Self::Const(value) => Some(value.clone()),
+            _ => None,
+        }
+    }
 }
 
 fn literal_type(value: &Value) -> Type {

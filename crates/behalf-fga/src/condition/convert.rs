@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::instant::Instant;
 use super::time;
 use super::value::{Key, Type, Value};
 
@@ -32,7 +33,7 @@ pub(crate) fn convert(declared: &Type, json: &Json, depth: usize) -> Result<Valu
         (Type::Duration, Json::String(text)) => time::parse_duration(text)
             .map(Value::Duration)
             .map_err(|_| format!("expected a valid duration string, but found: '{text}'")),
-        (Type::Timestamp, Json::String(text)) => time::parse_timestamp(text).map(Value::Timestamp),
+        (Type::Timestamp, Json::String(text)) => Instant::parse(text).map(Value::Timestamp),
         (Type::IpAddress, Json::String(text)) => time::parse_address(text)
             .map(Value::IpAddress)
             .map_err(|_| format!("expected a well-formed IP address, but found: '{text}'")),

@@ -1,17 +1,18 @@
-//! Evaluates a checked expression, counting cost.
+//! Evaluates a checked expression, counting cost as cel-go counts it.
 //!
-//! The count follows cel-go's shape (one per variable, operator and call, ten per list and thirty
-//! per map made, a tenth per character looked at); exact equality with cel-go is not claimed.
+//! A variable, a selection and an index cost one each; an operator or a call one, or more for what
+//! it looks at of a text or a list; making a list costs ten and a map thirty, unless it is
+//! constant; `&&`, `||`, `?:` and constants cost nothing. Macros cost what the loops they stand for
+//! do ([`super::macros`]).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-
 use super::ast::Binary;
-use super::check::{Macro, Node};
+use super::check::Node;
 use super::functions;
+use super::operators::{arithmetic, index_value};
 use super::value::{Key, Value};
 
 /// Evaluates over the parameters' values.
@@ -23,7 +24,7 @@ pub(crate) fn evaluate(node: &Node, parameters: &[Value], max_cost: u64) -> Resu
     })
 }
 
-enum Failure {
+pub(super) enum Failure {
     /// Another operand of `&&` or `||` may still decide.
     Error(String),
     /// Nothing may decide any more.
@@ -42,93 +43,94 @@ impl From<&str> for Failure {
     }
 }
 
-type Run<T> = Result<T, Failure>;
+pub(super) type Run<T> = Result<T, Failure>;
 
-struct Machine<'a> {
+pub(super) struct Machine<'a> {
     parameters: &'a [Value],
-    locals: Vec<Value>,
+    pub(super) locals: Vec<Value>,
     cost: u64,
     max_cost: u64,
 }
 
 impl Machine<'_> {
-    fn spend(&mut self, cost: u64) -> Run<()> {
+    pub(super) fn spend(&mut self, cost: u64) -> Run<()> {
         self.cost = self.cost.saturating_add(cost);
         if self.cost > self.max_cost { Err(Failure::Cost) } else { Ok(()) }
     }
 
-    fn run(&mut self, node: &Node) -> Run<Value> {
-        match node {
-            Node::Const(value) => return Ok(value.clone()),
-            Node::List(_) => self.spend(10)?,
-            Node::Map(_) => self.spend(30)?,
-            Node::And(..) | Node::Or(..) | Node::Ternary(..) | Node::Macro { .. } => {}
-            _ => self.spend(1)?,
-        }
+    pub(super) fn run(&mut self, node: &Node) -> Run<Value> {
         match node {
             Node::Const(value) => Ok(value.clone()),
-            Node::Parameter(at) => {
-                self.parameters.get(*at).cloned().ok_or_else(|| "no such attribute".into())
+            Node::Precomputed(value, cost) => {
+                self.spend(*cost)?;
+                Ok(value.clone())
             }
-            Node::Local(at) => {
-                self.locals.get(*at).cloned().ok_or_else(|| "no such attribute".into())
-            }
+            Node::Parameter(_)
+            | Node::Local(_)
+            | Node::Select(..)
+            | Node::Index(..)
+            | Node::Ternary(..) => self.attribute(node, true),
             Node::And(left, right) => self.logic(left, right, false),
             Node::Or(left, right) => self.logic(left, right, true),
-            Node::Not(operand) => self.truth(operand).map(|truth| Value::Bool(!truth)),
-            Node::Negate(operand) => match self.run(operand)? {
-                Value::Int(n) => {
-                    n.checked_neg().map(Value::Int).ok_or_else(|| "integer overflow".into())
-                }
-                Value::Double(n) => Ok(Value::Double(-n)),
-                _ => Err("no such overload".into()),
-            },
-            Node::Ternary(condition, then, otherwise) => {
-                if self.truth(condition)? {
-                    self.run(then)
-                } else {
-                    self.run(otherwise)
+            Node::Not(operand) => {
+                let truth = self.truth(operand)?;
+                self.spend(1)?;
+                Ok(Value::Bool(!truth))
+            }
+            Node::Negate(operand) => {
+                let operand = self.run(operand)?;
+                self.spend(1)?;
+                match operand {
+                    Value::Int(n) => {
+                        n.checked_neg().map(Value::Int).ok_or_else(|| "integer overflow".into())
+                    }
+                    Value::Double(n) => Ok(Value::Double(-n)),
+                    _ => Err("no such overload".into()),
                 }
             }
-            Node::Binary(operator, left, right) => {
+            Node::Binary { operator, is_sized, left, right } => {
                 let left = self.run(left)?;
                 let right = self.run(right)?;
-                self.binary(*operator, &left, &right)
+                self.spend(binary_cost(*operator, *is_sized, &left, &right))?;
+                binary(*operator, &left, &right)
             }
-            Node::Select(operand, field) => match self.run(operand)? {
-                Value::Map(entries) => entries
-                    .get(&Key::String(Arc::from(field.as_str())))
-                    .cloned()
-                    .ok_or_else(|| Failure::Error(format!("no such key: {field}"))),
-                _ => Err("no such overload".into()),
-            },
-            Node::Has(operand, field) => match self.run(operand)? {
+            Node::InSet(operand, set) => {
+                let operand = self.run(operand)?;
+                Ok(Value::Bool(set.iter().any(|item| item.equals(&operand))))
+            }
+            Node::Has(operand, field) => match self.operand(operand, true)? {
                 Value::Map(entries) => {
+                    self.spend(1)?;
                     Ok(Value::Bool(entries.contains_key(&Key::String(Arc::from(field.as_str())))))
                 }
                 _ => Err("no such overload".into()),
             },
-            Node::Index(operand, index) => {
-                let operand = self.run(operand)?;
-                let index = self.run(index)?;
-                index_value(&operand, &index)
-            }
-            Node::Call(function, arguments) => {
+            Node::Call { function, is_sized, arguments } => {
                 let arguments: Vec<Value> =
                     arguments.iter().map(|argument| self.run(argument)).collect::<Run<_>>()?;
-                self.spend(functions::size_cost(*function, &arguments))?;
+                self.spend(functions::cost(*function, *is_sized, &arguments))?;
                 Ok(functions::call(*function, &arguments)?)
             }
-            Node::Matches(subject, regex) => match self.run(subject)? {
+            Node::Zoned(part, operand, zone) => match self.run(operand)? {
+                Value::Timestamp(at) => {
+                    self.spend(1)?;
+                    Ok(Value::Int(at.part(zone, *part)?))
+                }
+                _ => Err("no such overload".into()),
+            },
+            Node::Matches { subject, regex, is_sized } => match self.run(subject)? {
                 Value::String(text) => {
-                    self.spend((text.len() as u64).div_ceil(10))?;
-                    Ok(Value::Bool(regex.is_match(&text)))
+                    let pattern = tenth_or_quarter(regex.pattern_size, 0.25);
+                    let cost = tenth_or_quarter(text.chars().count() as u64 + 1, 0.1) * pattern;
+                    self.spend(if *is_sized { cost } else { 1 })?;
+                    Ok(Value::Bool(regex.regex.is_match(&text)))
                 }
                 _ => Err("no such overload".into()),
             },
             Node::List(items) => {
                 let items: Vec<Value> =
                     items.iter().map(|item| self.run(item)).collect::<Run<_>>()?;
+                self.spend(10)?;
                 Ok(Value::List(items.into()))
             }
             Node::Map(entries) => self.map(entries),
@@ -138,7 +140,54 @@ impl Machine<'_> {
         }
     }
 
-    fn truth(&mut self, node: &Node) -> Run<bool> {
+    /// A variable with selections and indices behind it. The variable costs one, if it is
+    /// `charged`, and so does each step; where it is a branch of `?:` or an index, it is not.
+    fn attribute(&mut self, node: &Node, charged: bool) -> Run<Value> {
+        match node {
+            Node::Parameter(at) => {
+                self.spend(u64::from(charged))?;
+                self.parameters.get(*at).cloned().ok_or_else(|| "no such attribute".into())
+            }
+            Node::Local(at) => {
+                self.spend(u64::from(charged))?;
+                self.locals.get(*at).cloned().ok_or_else(|| "no such attribute".into())
+            }
+            Node::Select(operand, field) => {
+                let operand = self.operand(operand, charged)?;
+                self.spend(1)?;
+                match operand {
+                    Value::Map(entries) => entries
+                        .get(&Key::String(Arc::from(field.as_str())))
+                        .cloned()
+                        .ok_or_else(|| Failure::Error(format!("no such key: {field}"))),
+                    _ => Err("no such overload".into()),
+                }
+            }
+            Node::Index(operand, index) => {
+                let operand = self.operand(operand, charged)?;
+                let index = self.attribute(index, false)?;
+                self.spend(1)?;
+                index_value(&operand, &index)
+            }
+            Node::Ternary(condition, then, otherwise) => {
+                let branch = if self.truth(condition)? { then } else { otherwise };
+                self.attribute(branch, false)
+            }
+            other => self.run(other),
+        }
+    }
+
+    /// What a selection or an index is made of; a value that is no variable costs one as its root.
+    fn operand(&mut self, node: &Node, charged: bool) -> Run<Value> {
+        if !node.is_attribute() {
+            let value = self.run(node)?;
+            self.spend(u64::from(charged))?;
+            return Ok(value);
+        }
+        self.attribute(node, charged)
+    }
+
+    pub(super) fn truth(&mut self, node: &Node) -> Run<bool> {
         match self.run(node)? {
             Value::Bool(truth) => Ok(truth),
             _ => Err("no such overload".into()),
@@ -159,48 +208,6 @@ impl Machine<'_> {
         }
     }
 
-    fn binary(&mut self, operator: Binary, left: &Value, right: &Value) -> Run<Value> {
-        match operator {
-            Binary::Equal | Binary::NotEqual => {
-                self.spend(length(left).min(length(right)).div_ceil(10))?;
-                Ok(Value::Bool(left.equals(right) == (operator == Binary::Equal)))
-            }
-            Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual => {
-                self.spend(length(left).min(length(right)).div_ceil(10))?;
-                let Some(order) = left.compare(right) else {
-                    // NaN has no order; other pairs have no comparison.
-                    let is_nan = left.is_number() && right.is_number();
-                    return if is_nan {
-                        Ok(Value::Bool(false))
-                    } else {
-                        Err("no such overload".into())
-                    };
-                };
-                Ok(Value::Bool(match operator {
-                    Binary::Less => order == Ordering::Less,
-                    Binary::LessEqual => order != Ordering::Greater,
-                    Binary::Greater => order == Ordering::Greater,
-                    _ => order != Ordering::Less,
-                }))
-            }
-            Binary::In => match right {
-                Value::List(items) => {
-                    self.spend(items.len() as u64)?;
-                    Ok(Value::Bool(items.iter().any(|item| item.equals(left))))
-                }
-                Value::Map(entries) => {
-                    Ok(Value::Bool(Key::of(left).is_some_and(|key| entries.contains_key(&key))))
-                }
-                _ => Err("no such overload".into()),
-            },
-            _ => {
-                let value = arithmetic(operator, left, right)?;
-                self.spend(length(&value).div_ceil(10))?;
-                Ok(value)
-            }
-        }
-    }
-
     fn map(&mut self, entries: &[(Node, Node)]) -> Run<Value> {
         let mut map = BTreeMap::new();
         for (key, value) in entries {
@@ -211,165 +218,60 @@ impl Machine<'_> {
                 return Err("Failed with repeated key".into());
             }
         }
+        self.spend(30)?;
         Ok(Value::Map(Arc::new(map)))
     }
+}
 
-    fn comprehension(
-        &mut self,
-        kind: Macro,
-        range: &Node,
-        filter: Option<&Node>,
-        body: &Node,
-    ) -> Run<Value> {
-        let items: Vec<Value> = match self.run(range)? {
-            Value::List(items) => items.to_vec(),
-            Value::Map(entries) => entries.keys().map(Key::to_value).collect(),
-            _ => return Err("no such overload".into()),
-        };
-        let mut found: Vec<Value> = Vec::new();
-        let mut count = 0_u64;
-        let mut error: Option<Failure> = None;
-        for item in items {
-            self.spend(1)?;
-            self.locals.push(item.clone());
-            let step = self.step(kind, filter, body, &item, &mut found, &mut count);
-            self.locals.pop();
-            match step {
-                Ok(Some(decided)) => return Ok(Value::Bool(decided)),
-                Ok(None) => {}
-                // `all` and `exists` absorb errors as `&&` and `||` do.
-                Err(Failure::Error(reason)) if matches!(kind, Macro::All | Macro::Exists) => {
-                    error = Some(Failure::Error(reason));
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        match (kind, error) {
-            (_, Some(error)) => Err(error),
-            (Macro::All, None) => Ok(Value::Bool(true)),
-            (Macro::Exists, None) => Ok(Value::Bool(false)),
-            (Macro::ExistsOne, None) => Ok(Value::Bool(count == 1)),
-            (Macro::Map | Macro::Filter, None) => Ok(Value::List(found.into())),
-        }
+/// A part of a size, rounded up; the arithmetic is cel-go's own, with its rounding.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes are small and not negative"
+)]
+pub(super) fn tenth_or_quarter(size: u64, factor: f64) -> u64 {
+    (size as f64 * factor).ceil() as u64
+}
+
+fn binary_cost(operator: Binary, is_sized: bool, left: &Value, right: &Value) -> u64 {
+    match operator {
+        Binary::In if is_sized => right.size(),
+        Binary::Add if is_sized => tenth_or_quarter(left.size() + right.size(), 0.1),
+        _ if is_sized => tenth_or_quarter(left.size().min(right.size()), 0.1),
+        _ => 1,
     }
+}
 
-    /// One round; a value if the result is decided.
-    fn step(
-        &mut self,
-        kind: Macro,
-        filter: Option<&Node>,
-        body: &Node,
-        item: &Value,
-        found: &mut Vec<Value>,
-        count: &mut u64,
-    ) -> Run<Option<bool>> {
-        match kind {
-            Macro::All => Ok((!self.truth(body)?).then_some(false)),
-            Macro::Exists => Ok(self.truth(body)?.then_some(true)),
-            Macro::ExistsOne => {
-                *count += u64::from(self.truth(body)?);
-                Ok(None)
-            }
-            Macro::Filter => {
-                if self.truth(body)? {
-                    found.push(item.clone());
-                }
-                Ok(None)
-            }
-            Macro::Map => {
-                let admits = match filter {
-                    Some(filter) => self.truth(filter)?,
-                    None => true,
+fn binary(operator: Binary, left: &Value, right: &Value) -> Run<Value> {
+    match operator {
+        Binary::Equal | Binary::NotEqual => {
+            Ok(Value::Bool(left.equals(right) == (operator == Binary::Equal)))
+        }
+        Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual => {
+            let Some(order) = left.compare(right) else {
+                // NaN has no order; other pairs have no comparison.
+                let is_nan = left.is_number() && right.is_number();
+                return if is_nan {
+                    Ok(Value::Bool(false))
+                } else {
+                    Err("no such overload".into())
                 };
-                if admits {
-                    found.push(self.run(body)?);
-                }
-                Ok(None)
+            };
+            Ok(Value::Bool(match operator {
+                Binary::Less => order == Ordering::Less,
+                Binary::LessEqual => order != Ordering::Greater,
+                Binary::Greater => order == Ordering::Greater,
+                _ => order != Ordering::Less,
+            }))
+        }
+        Binary::In => match right {
+            Value::List(items) => Ok(Value::Bool(items.iter().any(|item| item.equals(left)))),
+            Value::Map(entries) => {
+                Ok(Value::Bool(Key::of(left).is_some_and(|key| entries.contains_key(&key))))
             }
-        }
-    }
-}
-
-fn length(value: &Value) -> u64 {
-    match value {
-        Value::String(text) => text.len() as u64,
-        Value::Bytes(bytes) => bytes.len() as u64,
-        Value::List(items) => items.len() as u64,
-        _ => 0,
-    }
-}
-
-fn index_value(operand: &Value, index: &Value) -> Run<Value> {
-    match (operand, index) {
-        (Value::List(items), _) => {
-            let Some(Key::Int(at)) = Key::of(index) else { return Err("no such overload".into()) };
-            usize::try_from(at)
-                .ok()
-                .and_then(|at| items.get(at))
-                .cloned()
-                .ok_or_else(|| Failure::Error(format!("index out of bounds: {at}")))
-        }
-        (Value::Map(entries), _) => Key::of(index)
-            .and_then(|key| entries.get(&key))
-            .cloned()
-            .ok_or_else(|| "no such key".into()),
-        _ => Err("no such overload".into()),
-    }
-}
-
-fn arithmetic(operator: Binary, left: &Value, right: &Value) -> Run<Value> {
-    use Value::{Bytes, Double, Duration, Int, List, String, Timestamp, Uint};
-    let overflow = || Failure::Error("integer overflow".to_owned());
-    let by_zero = || Failure::Error("division by zero".to_owned());
-    match (operator, left, right) {
-        (Binary::Divide, Int(_), Int(0)) | (Binary::Divide, Uint(_), Uint(0)) => Err(by_zero()),
-        (Binary::Modulo, Int(_), Int(0)) | (Binary::Modulo, Uint(_), Uint(0)) => {
-            Err("modulus by zero".into())
-        }
-        (_, Int(a), Int(b)) => match operator {
-            Binary::Add => a.checked_add(*b),
-            Binary::Subtract => a.checked_sub(*b),
-            Binary::Multiply => a.checked_mul(*b),
-            Binary::Divide => a.checked_div(*b),
-            _ => a.checked_rem(*b),
-        }
-        .map(Int)
-        .ok_or_else(overflow),
-        (_, Uint(a), Uint(b)) => match operator {
-            Binary::Add => a.checked_add(*b),
-            Binary::Subtract => a.checked_sub(*b),
-            Binary::Multiply => a.checked_mul(*b),
-            Binary::Divide => a.checked_div(*b),
-            _ => a.checked_rem(*b),
-        }
-        .map(Uint)
-        .ok_or_else(overflow),
-        (Binary::Add, Double(a), Double(b)) => Ok(Double(a + b)),
-        (Binary::Subtract, Double(a), Double(b)) => Ok(Double(a - b)),
-        (Binary::Multiply, Double(a), Double(b)) => Ok(Double(a * b)),
-        (Binary::Divide, Double(a), Double(b)) => Ok(Double(a / b)),
-        (Binary::Add, String(a), String(b)) => Ok(String(Arc::from(format!("{a}{b}")))),
-        (Binary::Add, Bytes(a), Bytes(b)) => Ok(Bytes([&**a, &**b].concat().into())),
-        (Binary::Add, List(a), List(b)) => Ok(List([&**a, &**b].concat().into())),
-        (Binary::Add, Duration(a), Duration(b)) => {
-            a.checked_add(*b).map(Duration).ok_or_else(overflow)
-        }
-        (Binary::Subtract, Duration(a), Duration(b)) => {
-            a.checked_sub(*b).map(Duration).ok_or_else(overflow)
-        }
-        (Binary::Add, Timestamp(at), Duration(nanos))
-        | (Binary::Add, Duration(nanos), Timestamp(at)) => at
-            .checked_add(SignedDuration::from_nanos(*nanos))
-            .map(Timestamp)
-            .map_err(|_| "timestamp overflow".into()),
-        (Binary::Subtract, Timestamp(at), Duration(nanos)) => at
-            .checked_sub(SignedDuration::from_nanos(*nanos))
-            .map(Timestamp)
-            .map_err(|_| "timestamp overflow".into()),
-        (Binary::Subtract, Timestamp(a), Timestamp(b)) => {
-            let nanos = a.as_nanosecond() - b.as_nanosecond();
-            i64::try_from(nanos).map(Duration).map_err(|_| overflow())
-        }
-        _ => Err("no such overload".into()),
+            _ => Err("no such overload".into()),
+        },
+        _ => arithmetic(operator, left, right),
     }
 }

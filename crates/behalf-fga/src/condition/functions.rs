@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
-use regex::{Regex, RegexBuilder};
-
+use super::eval::tenth_or_quarter;
+use super::instant::{Instant, Zone};
+use super::regex;
 use super::time;
 use super::value::{Address, Type, Value};
 
@@ -30,6 +28,25 @@ pub(crate) enum Function {
     TypeOf,
     InCidr,
     Get(Part),
+}
+
+impl Function {
+    /// True for the conversions of the standard library; one of a constant must succeed.
+    pub(crate) fn is_conversion(self) -> bool {
+        matches!(
+            self,
+            Self::ToInt
+                | Self::ToUint
+                | Self::ToDouble
+                | Self::ToString
+                | Self::ToBytes
+                | Self::ToBool
+                | Self::ToDuration
+                | Self::ToTimestamp
+                | Self::ToDyn
+                | Self::TypeOf
+        )
+    }
 }
 
 /// A part of a timestamp or a duration.
@@ -125,14 +142,6 @@ fn resolve_conversion(name: &str, from: &Type) -> Option<(Function, Type)> {
     (*from == Dyn || admitted.contains(from)).then_some((function, result))
 }
 
-pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(1 << 20)
-        .dfa_size_limit(1 << 20)
-        .build()
-        .map_err(|_| format!("error parsing regexp: `{pattern}`"))
-}
-
 /// Calls a function.
 pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
     let no_overload = || "no such overload".to_owned();
@@ -148,7 +157,7 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
                 Function::Contains => text.contains(&**other),
                 Function::StartsWith => text.starts_with(&**other),
                 Function::EndsWith => text.ends_with(&**other),
-                _ => regex(other)?.is_match(text),
+                _ => regex::compile(other)?.regex.is_match(text),
             }))
         }
         Function::InCidr => match (value, arguments.get(1)) {
@@ -158,8 +167,10 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Result<Value, Str
             _ => Err(no_overload()),
         },
         Function::Get(part) => match (value, arguments.get(1)) {
-            (Value::Timestamp(at), None) => timestamp_part(*at, "UTC", part),
-            (Value::Timestamp(at), Some(Value::String(zone))) => timestamp_part(*at, zone, part),
+            (Value::Timestamp(at), None) => at.part(&Zone::UTC, part).map(Value::Int),
+            (Value::Timestamp(at), Some(Value::String(name))) => {
+                at.part(&Zone::find(name)?, part).map(Value::Int)
+            }
             (Value::Duration(nanos), None) => duration_part(*nanos, part),
             _ => Err(no_overload()),
         },
@@ -207,7 +218,7 @@ fn convert(function: Function, value: &Value) -> Result<Value, String> {
         (Function::ToInt, Value::Duration(nanos)) => Value::Int(*nanos),
         (Function::ToUint, Value::Int(n)) => Value::Uint(u64::try_from(*n).map_err(|_| range())?),
         (Function::ToUint, Value::Double(n)) => {
-            if !(*n > -1.0 && *n < 18_446_744_073_709_551_616.0) {
+            if !(*n >= 0.0 && *n < 18_446_744_073_709_551_616.0) {
                 return Err(range());
             }
             #[expect(
@@ -217,13 +228,20 @@ fn convert(function: Function, value: &Value) -> Result<Value, String> {
             )]
             Value::Uint(*n as u64)
         }
-        (Function::ToUint, Value::String(text)) => Value::Uint(text.parse().map_err(|_| parse())?),
+        (Function::ToUint, Value::String(text)) if !text.starts_with('+') => {
+            Value::Uint(text.parse().map_err(|_| parse())?)
+        }
         #[expect(clippy::cast_precision_loss, reason = "the conversion rounds, as CEL's does")]
         (Function::ToDouble, Value::Int(n)) => Value::Double(*n as f64),
         #[expect(clippy::cast_precision_loss, reason = "the conversion rounds, as CEL's does")]
         (Function::ToDouble, Value::Uint(n)) => Value::Double(*n as f64),
         (Function::ToDouble, Value::String(text)) => {
-            Value::Double(text.parse().map_err(|_| parse())?)
+            let number: f64 = text.parse().map_err(|_| parse())?;
+            // Digits that make an infinity are out of range.
+            if number.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+                return Err(parse());
+            }
+            Value::Double(number)
         }
         (Function::ToString, _) => Value::String(Arc::from(text_of(value)?)),
         (Function::ToBytes, Value::String(text)) => Value::Bytes(Arc::from(text.as_bytes())),
@@ -234,11 +252,9 @@ fn convert(function: Function, value: &Value) -> Result<Value, String> {
         },
         (Function::ToDuration, Value::String(text)) => Value::Duration(time::parse_duration(text)?),
         (Function::ToDuration, Value::Int(nanos)) => Value::Duration(*nanos),
-        (Function::ToTimestamp, Value::String(text)) => {
-            Value::Timestamp(time::parse_timestamp(text)?)
-        }
+        (Function::ToTimestamp, Value::String(text)) => Value::Timestamp(Instant::parse(text)?),
         (Function::ToTimestamp, Value::Int(seconds)) => {
-            Value::Timestamp(Timestamp::from_second(*seconds).map_err(|_| range())?)
+            Value::Timestamp(Instant::from_second(*seconds)?)
         }
         (Function::ToIpAddress, Value::String(text)) => {
             Value::IpAddress(time::parse_address(text)?)
@@ -251,10 +267,14 @@ fn text_of(value: &Value) -> Result<String, String> {
     Ok(match value {
         Value::Int(n) => n.to_string(),
         Value::Uint(n) => n.to_string(),
-        Value::Double(n) => n.to_string(),
+        Value::Double(n) => time::double_text(*n),
         Value::Bool(b) => b.to_string(),
         Value::Timestamp(at) => at.to_string(),
         Value::Duration(nanos) => time::seconds_text(*nanos),
+        Value::IpAddress(address) => match &address.zone {
+            Some(zone) => format!("{}%{zone}", address.ip),
+            None => address.ip.to_string(),
+        },
         Value::Bytes(bytes) => {
             String::from_utf8(bytes.to_vec()).map_err(|_| "invalid UTF-8 in bytes".to_owned())?
         }
@@ -272,55 +292,18 @@ fn duration_part(nanos: i64, part: Part) -> Result<Value, String> {
     }))
 }
 
-fn timestamp_part(at: Timestamp, zone: &str, part: Part) -> Result<Value, String> {
-    let zone = TimeZone::fixed(offset(zone)?);
-    let local: DateTime = at.to_zoned(zone).datetime();
-    Ok(Value::Int(match part {
-        Part::FullYear => i64::from(local.year()),
-        Part::Month => i64::from(local.month()) - 1,
-        Part::DayOfYear => i64::from(local.day_of_year()) - 1,
-        Part::DayOfMonth => i64::from(local.day()) - 1,
-        Part::Date => i64::from(local.day()),
-        Part::DayOfWeek => i64::from(local.weekday().to_sunday_zero_offset()),
-        Part::Hours => i64::from(local.hour()),
-        Part::Minutes => i64::from(local.minute()),
-        Part::Seconds => i64::from(local.second()),
-        Part::Milliseconds => i64::from(local.subsec_nanosecond() / 1_000_000),
-    }))
-}
-
-/// `UTC`, or `±hh:mm` with or without the sign.
-fn offset(zone: &str) -> Result<Offset, String> {
-    if zone.is_empty() || zone == "UTC" {
-        return Ok(Offset::UTC);
-    }
-    let unknown = || format!("unknown time zone {zone}");
-    let (sign, digits) = match zone.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, zone.strip_prefix('+').unwrap_or(zone)),
-    };
-    let (hours, minutes) = digits.split_once(':').ok_or_else(unknown)?;
-    let number = |text: &str, max: i32| {
-        text.parse::<i32>().ok().filter(|n| text.len() == 2 && (0..=max).contains(n))
-    };
-    let hours = number(hours, 23).ok_or_else(unknown)?;
-    let minutes = number(minutes, 59).ok_or_else(unknown)?;
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map_err(|_| unknown())
-}
-
-/// The cost of a call beyond one: a tenth of the characters looked at.
-pub(crate) fn size_cost(function: Function, arguments: &[Value]) -> u64 {
-    let length = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => text.len() as u64,
-        Some(Value::Bytes(bytes)) => bytes.len() as u64,
-        _ => 0,
-    };
+/// The cost of a call: one, or for what it looks at. `is_sized` says that the types were known
+/// when the expression was checked; if not, cel-go charges one.
+pub(crate) fn cost(function: Function, is_sized: bool, arguments: &[Value]) -> u64 {
+    let size = |at: usize| arguments.get(at).map_or(0, Value::size);
     match function {
-        Function::Contains | Function::Matches => {
-            (length(arguments.first()) + length(arguments.get(1))).div_ceil(10)
+        _ if !is_sized => 1,
+        Function::Contains => tenth_or_quarter(size(0), 0.1) * tenth_or_quarter(size(1), 0.1),
+        Function::Matches => tenth_or_quarter(size(0) + 1, 0.1) * tenth_or_quarter(size(1), 0.25),
+        Function::StartsWith | Function::EndsWith | Function::ToBytes | Function::ToString => {
+            tenth_or_quarter(size(0), 0.1)
         }
-        Function::StartsWith | Function::EndsWith => length(arguments.get(1)).div_ceil(10),
-        _ => 0,
+        _ => 1,
     }
 }
 

@@ -101,6 +101,11 @@ impl Parser {
                 let value = 0_i64.checked_sub_unsigned(number).ok_or("invalid int literal")?;
                 self.postfix(Expr::Literal(Value::Int(value)))?
             }
+            (Some(Unary::Negate), Some(&Token::Literal(Value::Double(number)))) => {
+                self.next();
+                operators.pop();
+                self.postfix(Expr::Literal(Value::Double(-number)))?
+            }
             _ => self.primary()?,
         };
         while let Some(operator) = operators.pop() {

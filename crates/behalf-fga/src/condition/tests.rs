@@ -1,5 +1,8 @@
 //! Expressions and contexts as data.
 
+mod cost;
+mod language;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};

@@ -1,9 +1,8 @@
-//! Readers of durations, times and addresses, as strict as the ones OpenFGA uses (Go's).
+//! Readers of durations and addresses, as strict as the ones OpenFGA uses (Go's), and how numbers
+//! are written.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-
-use jiff::Timestamp;
 
 use super::functions::unmapped;
 use super::value::Address;
@@ -63,9 +62,27 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     i64::try_from(if is_negative { -total } else { total }).map_err(|_| invalid())
 }
 
-fn split_digits(text: &str) -> (&str, &str) {
+pub(super) fn split_digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
+}
+
+/// A double as CEL prints it: Go's `%g`, the shortest digits, with an exponent from 1e+06 on.
+pub(crate) fn double_text(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{number:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return number.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 /// A duration as CEL prints it: seconds with a fraction.
@@ -79,40 +96,6 @@ pub(crate) fn seconds_text(nanos: i64) -> String {
     format!("{sign}{seconds}.{}s", fraction.trim_end_matches('0'))
 }
 
-/// RFC 3339 §5.6 `date-time`, with a capital `T`.
-pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
-    let invalid = || format!("expected RFC 3339 formatted timestamp string, but found '{text}'");
-    let bytes = text.as_bytes();
-    let date_time = b"0000-00-00T00:00:00";
-    let has_shape = bytes.len() > date_time.len()
-        && date_time.iter().zip(bytes).all(|(shape, byte)| match shape {
-            b'0' => byte.is_ascii_digit(),
-            _ => shape == byte,
-        });
-    if !has_shape {
-        return Err(invalid());
-    }
-    let mut zone = text.get(date_time.len()..).ok_or_else(invalid)?;
-    if let Some(fraction) = zone.strip_prefix('.') {
-        let (digits, rest) = split_digits(fraction);
-        if digits.is_empty() {
-            return Err(invalid());
-        }
-        zone = rest;
-    }
-    let is_zone = match zone.as_bytes() {
-        b"Z" => true,
-        [b'+' | b'-', a, b, b':', c, d] => [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()),
-        _ => false,
-    };
-    // A leap second is no time to Go.
-    let has_leap_second = text.get(17..19) == Some("60");
-    if !is_zone || has_leap_second {
-        return Err(invalid());
-    }
-    text.parse().map_err(|_| invalid())
-}
-
 /// Go's `netip.ParseAddr`, then IPv4 taken out of IPv6.
 pub(crate) fn parse_address(text: &str) -> Result<Address, String> {
     let invalid = || format!("ParseAddr(\"{text}\"): unable to parse IP");
@@ -122,7 +105,7 @@ pub(crate) fn parse_address(text: &str) -> Result<Address, String> {
         None => (text, None),
     };
     let ip: IpAddr = ip.parse().map_err(|_| invalid())?;
-    if zone.is_some() && ip.is_ipv4() {
+    if zone.is_some() && ip.to_canonical().is_ipv4() {
         return Err(invalid());
     }
     Ok(unmapped(Address { ip, zone }))

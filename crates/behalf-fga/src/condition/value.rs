@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use super::instant::Instant;
 
 /// A static type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(crate) enum Value {
     Bytes(Arc<[u8]>),
     /// Nanoseconds.
     Duration(i64),
-    Timestamp(Timestamp),
+    Timestamp(Instant),
     IpAddress(Address),
     Type(String),
     List(Arc<[Self]>),
@@ -182,6 +182,22 @@ impl Value {
             (Self::Timestamp(a), Self::Timestamp(b)) => Some(a.cmp(b)),
             _ => self.compare_numbers(other),
         }
+    }
+
+    /// The size that costs are reckoned by: characters, bytes, elements, or one.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::String(text) => text.chars().count() as u64,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::List(items) => items.len() as u64,
+            Self::Map(entries) => entries.len() as u64,
+            _ => 1,
+        }
+    }
+
+    /// True for what a set of constants may hold.
+    pub(crate) fn is_primitive(&self) -> bool {
+        self.is_number() || matches!(self, Self::Bool(_) | Self::String(_))
     }
 
     pub(crate) fn is_number(&self) -> bool {
