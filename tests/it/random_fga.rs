@@ -7,12 +7,13 @@
 
 mod lists;
 mod oracle;
+mod reasons;
 
 use std::collections::BTreeSet;
 
 use behalf_fga::{
     AuthorizationModel, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
-    RequestContext, RequestError, StoreModel, TupleCondition, TupleKey, WriteRequest,
+    RequestContext, RequestError, StoreModel, TupleCondition, TupleKey, Validity, WriteRequest,
 };
 use serde_json::{Map, Value, json};
 
@@ -25,6 +26,8 @@ const TYPES: [&str; 3] = ["group", "folder", "doc"];
 const RELATIONS: [&str; 4] = ["member", "viewer", "editor", "blocked"];
 const PARENT: &str = "parent";
 const IDS: [&str; 3] = ["1", "2", "3"];
+/// The time of a request that has one.
+const NOW: i64 = 1_000;
 /// Of the oracle and of the engine; beyond, a question is passed over.
 const STEPS: u32 = 30_000;
 
@@ -222,7 +225,20 @@ fn random_tuple(dice: &mut Dice, model: &Model) -> Option<Tuple> {
         relation: relation.to_owned(),
         user: random_user(dice, &restriction.user),
         limit: restriction.is_conditioned.then_some(limit),
+        ..random_times(dice)
     })
+}
+
+/// One tuple in four holds for a time; around [`NOW`], or until it, or from it on.
+fn random_times(dice: &mut Dice) -> Tuple {
+    let (from, until) = match dice.below(16) {
+        0 => (Some(NOW), None),
+        1 => (None, Some(NOW)),
+        2 => (Some(NOW - 1), Some(NOW + 1)),
+        3 => (Some(NOW + 1), None),
+        _ => (None, None),
+    };
+    Tuple { from, until, ..Tuple::default() }
 }
 
 /// Tuples with different keys. Half of the parents are plain ones, or nothing would be inherited.
@@ -250,7 +266,9 @@ fn key(tuple: &Tuple) -> TupleKey {
         name: "limit".to_owned(),
         context: value.map(|x| ("x".to_owned(), x.into())).into_iter().collect(),
     });
-    TupleKey { condition, ..TupleKey::new(&*tuple.user, &*tuple.relation, &*tuple.object) }
+    let validity = Validity { not_before_micros: tuple.from, expires_at_micros: tuple.until };
+    let key = TupleKey::new(&*tuple.user, &*tuple.relation, &*tuple.object);
+    TupleKey { condition, validity, ..key }
 }
 
 /// One store, one model, some questions.
@@ -263,6 +281,7 @@ struct Case {
     stored: Vec<Tuple>,
     contextual: Vec<Tuple>,
     value: Option<i64>,
+    now: Option<i64>,
 }
 
 #[derive(Default)]
@@ -273,6 +292,7 @@ struct Tally {
     passed_over: usize,
     lists: usize,
     user_lists: usize,
+    proofs: usize,
 }
 
 impl Case {
@@ -302,8 +322,9 @@ impl Case {
         let count = dice.below(6);
         let contextual = random_tuples(&mut dice, &model, count);
         let value = [None, Some(3), Some(30)][dice.below(3)];
+        let now = (!dice.one_in(8)).then_some(NOW);
         let ways = model.ways();
-        Self { seed, fga, bound, model, ways, stored, contextual, value }
+        Self { seed, fga, bound, model, ways, stored, contextual, value, now }
     }
 
     fn subjects() -> Vec<String> {
@@ -322,6 +343,7 @@ impl Case {
             stored: &self.stored,
             contextual: &self.contextual,
             value: self.value,
+            now: self.now,
             fails,
             steps: STEPS,
         }
@@ -331,7 +353,8 @@ impl Case {
         let show = |tuples: &[Tuple]| {
             let line = |tuple: &Tuple| {
                 let (object, relation, user) = tuple.key();
-                format!("  {object}#{relation}@{user} {:?}\n", tuple.limit)
+                let Tuple { limit, from, until, .. } = tuple;
+                format!("  {object}#{relation}@{user} {limit:?} {from:?}..{until:?}\n")
             };
             tuples.iter().map(line).collect::<String>()
         };
@@ -344,9 +367,10 @@ impl Case {
             rules += &format!("  {name}#{relation}: {rewrite:?} [{kinds}]\n");
         }
         format!(
-            "seed {}, {question}, x = {:?}\n{rules}stored\n{}contextual\n{}",
+            "seed {}, {question}, x = {:?}, now = {:?}\n{rules}stored\n{}contextual\n{}",
             self.seed,
             self.value,
+            self.now,
             show(&self.stored),
             show(&self.contextual)
         )
@@ -366,7 +390,7 @@ impl Case {
         };
         match engine {
             Err(RequestError::BudgetExceeded(_)) => tally.passed_over += 1,
-            Err(RequestError::Condition { .. }) => {
+            Err(RequestError::Condition { .. } | RequestError::NoTime) => {
                 assert_eq!(truth, Truth::Failure, "{}", self.describe(&question));
                 tally.failures += 1;
             }
@@ -397,6 +421,7 @@ impl Case {
             contextual_tuples: &contextual,
             context: Some(&context),
             limits,
+            now_micros: self.now,
             ..RequestContext::default()
         };
         let snapshot = self.fga.snapshot();
@@ -413,8 +438,9 @@ impl Case {
                         .collect();
                     let single: Vec<_> =
                         checks.iter().map(|check| snapshot.check(&self.bound, check)).collect();
-                    for (object, answer) in objects.iter().zip(&single) {
-                        self.compare((&user, relation, object), answer, tally);
+                    for (check, answer) in checks.iter().zip(&single) {
+                        self.compare((&user, relation, check.object), answer, tally);
+                        self.reasons(&snapshot, check, answer, tally);
                     }
                     let batch = snapshot.batch_check(&self.bound, &checks);
                     let question = format!("{user} {relation} {name}");
@@ -475,10 +501,10 @@ fn the_engine_agrees_with_the_plain_definition() {
     for seed in seed..seed + cases {
         Case::new(seed).run(&mut tally);
     }
-    let Tally { checks, allowed, failures, passed_over, lists, user_lists } = tally;
+    let Tally { checks, allowed, failures, passed_over, lists, user_lists, proofs } = tally;
     println!(
         "random models: {cases} from seed {seed}: {checks} checks ({allowed} allowed, {failures} \
-         without a value, {passed_over} passed over), {lists} lists of objects, {user_lists} of users"
+         without a value, {passed_over} passed over), {lists} lists of objects, {user_lists} of users, {proofs} proofs"
     );
     assert!(allowed > checks / 50 && passed_over < checks / 10, "the cases say too little");
 }

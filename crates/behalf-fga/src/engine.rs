@@ -8,8 +8,10 @@
 
 mod bind;
 mod components;
+mod diff;
 mod evaluate;
 mod expand;
+mod explain;
 mod list;
 mod overlay;
 mod plan;
@@ -19,7 +21,9 @@ mod search;
 mod tuples;
 mod users;
 
+pub use diff::{AccessDiff, Side};
 pub use expand::{ComputedLeaf, Leaf, TreeNode, TreeValue, UsersetTree};
+pub use explain::{Explanation, Lack, Missing, Proof, Reason};
 pub use plan::StoreModel;
 pub use request::{
     CheckRequest, FilterRequest, Limits, ListObjectsRequest, Listing, MAX_CONTEXTUAL_TUPLES,

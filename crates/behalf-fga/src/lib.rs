@@ -20,9 +20,10 @@ mod yaml;
 
 pub use condition::MAX_CONDITION_COST;
 pub use engine::{
-    CheckRequest, ComputedLeaf, FilterRequest, Leaf, Limits, ListObjectsRequest, ListUsersRequest,
-    Listing, MAX_CONTEXTUAL_TUPLES, PageRequest, RequestContext, Stop, StoreModel, TreeNode,
-    TreeValue, User, UserFilter, UsersetTree,
+    AccessDiff, CheckRequest, ComputedLeaf, Explanation, FilterRequest, Lack, Leaf, Limits,
+    ListObjectsRequest, ListUsersRequest, Listing, MAX_CONTEXTUAL_TUPLES, Missing, PageRequest,
+    Proof, Reason, RequestContext, Side, Stop, StoreModel, TreeNode, TreeValue, User, UserFilter,
+    UsersetTree,
 };
 pub use error::{ErrorCode, RequestError, TupleError, WriteError};
 pub use model::{
@@ -33,8 +34,8 @@ pub use model::{
     UnsupportedByDsl, Userset, Usersets,
 };
 pub use store::{
-    Change, DeleteKey, FgaStore, Footprint, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE,
-    OnConflict, Revision, Snapshot, WriteRequest,
+    Change, DeleteKey, FgaStore, Footprint, History, MAX_CONDITION_CONTEXT_BYTES,
+    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, WriteRequest,
 };
 pub use store_file::{
     Assertion, CheckTest, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource, PlacedTuple,

@@ -19,6 +19,7 @@
 //! Readers hold an `Arc<Snapshot>` and take no lock. There are no result caches.
 
 mod changes;
+mod history;
 mod names;
 mod paged;
 mod rows;
@@ -26,6 +27,7 @@ mod snapshot;
 mod write;
 
 pub use changes::Change;
+pub use history::History;
 pub use snapshot::{Footprint, Revision, Snapshot};
 pub use write::{
     DeleteKey, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE, OnConflict, WriteRequest,
@@ -96,11 +98,7 @@ impl FgaStore {
     /// # Errors
     /// When a field has no parts, or the store has run out of numbers; nothing is applied then.
     pub fn apply(&mut self, changes: &[Change]) -> Result<Revision, WriteError> {
-        let mut next = (*self.head).clone();
-        for change in changes {
-            changes::apply(&mut next, change)?;
-        }
-        next.advance();
+        let next = self.head.with_changes(changes)?;
         let revision = next.revision();
         self.head = Arc::new(next);
         Ok(revision)

@@ -85,6 +85,10 @@ impl Case {
                 assert!(self.value.is_none(), "{}", self.describe(&question));
                 return;
             }
+            (Err(RequestError::NoTime), _) => {
+                assert!(self.now.is_none(), "{}", self.describe(&question));
+                return;
+            }
             (Ok(listed), Ok(_)) => listed,
             (listed, answers) => {
                 panic!("{listed:?}, {answers:?}: {}", self.describe(&question));

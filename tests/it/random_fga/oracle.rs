@@ -97,13 +97,16 @@ impl Model {
     }
 }
 
-/// A tuple; under the one condition `limit` if there is one, with the value stored for it, if any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tuple; under the one condition `limit` if there is one, with the value stored for it, if any,
+/// and from when until when it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tuple {
     pub(super) object: String,
     pub(super) relation: String,
     pub(super) user: String,
     pub(super) limit: Option<Option<i64>>,
+    pub(super) from: Option<i64>,
+    pub(super) until: Option<i64>,
 }
 
 impl Tuple {
@@ -133,6 +136,8 @@ pub(super) struct Oracle<'a> {
     pub(super) contextual: &'a [Tuple],
     /// The request's value for the condition.
     pub(super) value: Option<i64>,
+    /// The request's time.
+    pub(super) now: Option<i64>,
     /// False: a condition without a value is not met.
     pub(super) fails: bool,
     pub(super) steps: u32,
@@ -301,8 +306,18 @@ impl Oracle<'_> {
             .collect()
     }
 
-    /// Whether the tuple's condition is met: `x < 10`, the tuple's value before the request's.
-    fn holds(&self, tuple: &Tuple) -> Truth {
+    /// Whether it is the tuple's time, and its condition is met: `x < 10`, the tuple's value before
+    /// the request's.
+    pub(super) fn holds(&self, tuple: &Tuple) -> Truth {
+        if tuple.from.is_some() || tuple.until.is_some() {
+            match self.now {
+                None if self.fails => return Truth::Failure,
+                None => return Truth::False,
+                Some(now) if tuple.from.is_some_and(|from| now < from) => return Truth::False,
+                Some(now) if tuple.until.is_some_and(|until| now >= until) => return Truth::False,
+                Some(_) => {}
+            }
+        }
         let Some(stored) = tuple.limit else { return Truth::True };
         match stored.or(self.value) {
             Some(x) if x < 10 => Truth::True,

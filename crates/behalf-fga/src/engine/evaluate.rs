@@ -94,6 +94,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Answers for an operand of a node's expression by itself.
+    pub(super) fn operand(&mut self, node: &'a Node, expr: &'a Expr, object: u32) -> Answer {
+        self.budget.renew();
+        self.expr(node, expr, object, 0, &mut None)
+    }
+
     /// Evaluates a pair; `from` is the component of the expression that asks.
     pub(super) fn node(&mut self, from: Option<u32>, pair: Pair, depth: u32) -> Answer {
         self.step()?;

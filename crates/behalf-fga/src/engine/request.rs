@@ -274,7 +274,7 @@ pub(super) fn user(
     Ok(subject_of(snapshot, model, overlay, user, node))
 }
 
-fn subject_of(
+pub(super) fn subject_of(
     snapshot: &Snapshot,
     model: &StoreModel,
     overlay: &mut Overlay<'_>,

@@ -1,12 +1,13 @@
 //! Interned names: dense numbers that are never reused, and the way back.
 //!
-//! The texts are in shared pages. The hash index is shared by all versions: its slots are atomic,
-//! the single writer fills them and readers look without locking. A reader of an older version may
-//! see a number its version does not know yet; such a number counts as absent.
+//! The texts are in shared pages. The hash index is shared by all versions, also by hypothetical
+//! ones: its slots are atomic, whoever makes a version fills free ones, and readers look without
+//! locking. A slot only ever claims that a name may have a number; whether it has is for the texts
+//! of the version to say, so a number of a newer version, or of one that was given up, is absent.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -35,11 +36,13 @@ struct NamePage {
 struct Index {
     hasher: DefaultHashBuilder,
     slots: Box<[AtomicU64]>,
+    /// Slots in use, also those of versions that were given up.
+    used: AtomicUsize,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let index = Index { hasher: DefaultHashBuilder::default(), slots: empty_slots(16) };
+        let index = Index::new(DefaultHashBuilder::default(), 16);
         Self { pages: Paged::default(), count: 0, index: Arc::new(index) }
     }
 }
@@ -80,11 +83,11 @@ impl Names {
             page.ends.shrink_to_fit();
         }
         self.count += 1;
-        if (self.count as usize) * 4 > self.index.slots.len() * 3 {
-            self.index = Arc::new(self.index.doubled());
-        }
         let hash = self.index.hasher.hash_one(name);
-        self.index.insert(hash, number);
+        if !self.index.insert(hash, number) {
+            self.index = Arc::new(self.index.grown(self.count));
+            self.index.insert(hash, number);
+        }
         Some(number)
     }
 
@@ -109,8 +112,13 @@ impl Index {
         }
     }
 
-    fn insert(&self, hash: u64, number: u32) {
+    /// Puts a number in; false when the index has become too full.
+    fn insert(&self, hash: u64, number: u32) -> bool {
+        if self.used.fetch_add(1, Ordering::Relaxed) * 4 > self.slots.len() * 3 {
+            return false;
+        }
         self.put((hash & !0xffff_ffff) | (u64::from(number) + 1));
+        true
     }
 
     /// Puts a packed slot in the first free place after its home, which its upper half decides.
@@ -118,24 +126,30 @@ impl Index {
         let mask = self.slots.len() - 1;
         let mut at = place(packed, mask);
         while let Some(slot) = self.slots.get(at) {
-            if slot.load(Ordering::Relaxed) == 0 {
-                slot.store(packed, Ordering::Release);
+            if slot.compare_exchange(0, packed, Ordering::Release, Ordering::Relaxed).is_ok() {
                 return;
             }
             at = (at + 1) & mask;
         }
     }
 
-    fn doubled(&self) -> Self {
-        let doubled =
-            Self { hasher: self.hasher.clone(), slots: empty_slots(self.slots.len() * 2) };
+    fn new(hasher: DefaultHashBuilder, count: usize) -> Self {
+        let slots = (0..count).map(|_| AtomicU64::new(0)).collect();
+        Self { hasher, slots, used: AtomicUsize::new(0) }
+    }
+
+    /// A roomier index without what versions that were given up have left behind.
+    fn grown(&self, count: u32) -> Self {
+        let has_room = (count as usize) * 2 <= self.slots.len();
+        let grown = Self::new(self.hasher.clone(), self.slots.len() * if has_room { 1 } else { 2 });
         for slot in &self.slots {
-            let packed = slot.load(Ordering::Relaxed);
-            if packed != 0 {
-                doubled.put(packed);
+            let packed = slot.load(Ordering::Acquire);
+            if unpack(packed).is_some_and(|number| number < count) {
+                grown.put(packed);
+                grown.used.fetch_add(1, Ordering::Relaxed);
             }
         }
-        doubled
+        grown
     }
 }
 
@@ -147,10 +161,6 @@ fn place(hash: u64, mask: usize) -> usize {
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
 fn unpack(slot: u64) -> Option<u32> {
     (slot as u32).checked_sub(1)
-}
-
-fn empty_slots(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
 #[cfg(test)]
@@ -173,5 +183,20 @@ mod tests {
         assert_eq!(names.find("name-4999"), Some(4999));
         assert_eq!(names.name(1234), Some("name-1234"));
         assert_eq!(names.find("absent"), None);
+    }
+
+    #[test]
+    fn versions_that_were_given_up_leave_nothing_behind() {
+        let mut names = Names::default();
+        assert_eq!(names.intern("first"), Some(0));
+        for round in 0..5_000 {
+            let mut given_up = names.clone();
+            assert_eq!(given_up.intern(&format!("given up {round}")), Some(1));
+            assert_eq!(given_up.find(&format!("given up {round}")), Some(1));
+        }
+        assert_eq!(names.find("given up 7"), None);
+        assert_eq!(names.intern("second"), Some(1));
+        assert_eq!(names.find("second"), Some(1));
+        assert_eq!(names.find("given up 7"), None);
     }
 }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::changes::{self, Change};
 use super::names::{Names, SCRATCH};
 use super::rows::{Edge, Rows};
+use crate::engine::StoreModel;
+use crate::error::WriteError;
+use crate::model::{AuthorizationModel, InvalidModel};
 use crate::tuple::{Guard, TupleCondition, TupleKey, Validity};
 
 /// Counts the applied writes of a store.
@@ -134,6 +138,33 @@ impl Snapshot {
         self.revision
     }
 
+    /// The version there would be if these changes were applied; this one and the store stay as
+    /// they are. Models bound to the store can be used with it.
+    ///
+    /// # Errors
+    /// As [`crate::FgaStore::apply`].
+    pub fn with_changes(&self, changes: &[Change]) -> Result<Self, WriteError> {
+        let mut next = self.clone();
+        for change in changes {
+            changes::apply(&mut next, change)?;
+        }
+        next.revision = Revision(self.revision.0 + 1);
+        Ok(next)
+    }
+
+    /// The version seen through a model that the store does not have; only the two belong together.
+    ///
+    /// # Errors
+    /// As [`crate::FgaStore::add_model`].
+    pub fn with_model(
+        &self,
+        model: AuthorizationModel,
+    ) -> Result<(Self, StoreModel), InvalidModel> {
+        let mut next = Self { identity: Arc::default(), ..self.clone() };
+        let model = StoreModel::bind(model, &mut next)?;
+        Ok((next, model))
+    }
+
     /// How many tuples there are.
     pub fn tuple_count(&self) -> usize {
         self.tables.iter().map(|table| table.len()).sum()
@@ -185,10 +216,6 @@ impl Snapshot {
 
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
-    }
-
-    pub(super) fn advance(&mut self) {
-        self.revision = Revision(self.revision.0 + 1);
     }
 
     pub(crate) fn table(&self, number: u32) -> Option<&Table> {

@@ -1,0 +1,179 @@
+//! Explain, against Check: what it says is so, and proofs prove.
+
+use std::collections::BTreeMap;
+
+use behalf_fga::{
+    CheckRequest, FgaStore, Lack, Proof, Reason, RequestContext, RequestError, Snapshot, TupleKey,
+    Validity, WriteRequest,
+};
+
+use super::oracle::{Rewrite, Truth, Tuple, kind_of};
+use super::{Case, IDS, Tally, bind, key, widest};
+
+impl Case {
+    pub(super) fn reasons(
+        &self,
+        snapshot: &Snapshot,
+        check: &CheckRequest<'_>,
+        answer: &Result<bool, RequestError>,
+        tally: &mut Tally,
+    ) {
+        let question = format!("explain {} {} {}", check.user, check.relation, check.object);
+        let explanation = snapshot.explain(&self.bound, check);
+        let Ok(is_allowed) = *answer else {
+            assert_eq!(explanation.err(), answer.clone().err(), "{}", self.describe(&question));
+            return;
+        };
+        let explanation = explanation.unwrap();
+        assert_eq!(explanation.allowed, is_allowed, "{}", self.describe(&question));
+        assert_eq!(explanation.because.is_some(), is_allowed, "{}", self.describe(&question));
+        assert!(!is_allowed || explanation.missing.is_empty(), "{}", self.describe(&question));
+        for missing in &explanation.missing {
+            if let Lack::Excluded { by } = &missing.what {
+                self.is_proof(by, &question);
+            }
+            assert!(missing.via.iter().all(|tuple| self.is_held(tuple)), "{missing:?}");
+        }
+        let Some(proof) = &explanation.because else { return };
+        self.is_proof(proof, &question);
+        tally.proofs += 1;
+        if self.model.0.values().any(|(rewrite, _)| has_but_not(rewrite)) {
+            return;
+        }
+        // Without exclusions, the proof's tuples alone are enough.
+        assert!(self.allows_by(&explanation.path, check), "{}", self.describe(&question));
+        if self.model.0.values().any(|(rewrite, _)| has_and(rewrite)) {
+            return;
+        }
+        let shortest = self.shortest(check.user, check.relation, check.object);
+        assert_eq!(Some(explanation.path.len()), shortest, "{}", self.describe(&question));
+    }
+
+    /// How many tuples the shortest proof has, in a model of unions only: every relation of every
+    /// object begins without a proof and takes the cheapest way, until nothing changes.
+    fn shortest(&self, user: &str, relation: &str, object: &str) -> Option<usize> {
+        let mut known: BTreeMap<(String, String), usize> = BTreeMap::new();
+        loop {
+            let before = known.clone();
+            for ((name, relation), (rewrite, _)) in &self.model.0 {
+                for id in IDS {
+                    let place = (format!("{name}:{id}"), relation.clone());
+                    if let Some(cost) = self.cost(user, rewrite, &place, &before) {
+                        known.insert(place, cost);
+                    }
+                }
+            }
+            if known == before {
+                return known.get(&(object.to_owned(), relation.to_owned())).copied();
+            }
+        }
+    }
+
+    fn cost(
+        &self,
+        user: &str,
+        rewrite: &Rewrite,
+        place: &(String, String),
+        known: &BTreeMap<(String, String), usize>,
+    ) -> Option<usize> {
+        let (object, relation) = place;
+        if user == format!("{object}#{relation}") {
+            return Some(0);
+        }
+        let oracle = self.oracle(true);
+        let of = |object: &str, relation: &str| {
+            let is_user = user == format!("{object}#{relation}");
+            let known = known.get(&(object.to_owned(), relation.to_owned())).copied();
+            if is_user { Some(0) } else { known }
+        };
+        let holding = |relation: &str, user| {
+            let mut tuples = oracle.tuples(object, relation, user);
+            tuples.retain(|tuple| oracle.holds(tuple) == Truth::True);
+            tuples
+        };
+        match rewrite {
+            Rewrite::This => {
+                let one = |tuple: Tuple| match tuple.user.split_once('#') {
+                    _ if tuple.user == user => Some(1),
+                    Some((group, member)) => Some(1 + of(group, member)?),
+                    None => (tuple.user == format!("{}:*", kind_of(user))).then_some(1),
+                };
+                holding(relation, Some(user)).into_iter().filter_map(one).min()
+            }
+            Rewrite::Computed(other) => of(object, other),
+            Rewrite::From(other, tupleset) => {
+                let mut parents = holding(tupleset, None);
+                parents.retain(|tuple| !tuple.user.contains(['#', '*']));
+                parents.iter().filter_map(|tuple| Some(1 + of(&tuple.user, other)?)).min()
+            }
+            Rewrite::Or(operands) => {
+                operands.iter().filter_map(|one| self.cost(user, one, place, known)).min()
+            }
+            Rewrite::And(_) | Rewrite::ButNot(..) => None,
+        }
+    }
+
+    /// Every step of a proof is a tuple that is there and holds, and is what a check says too.
+    fn is_proof(&self, proof: &Proof, question: &str) {
+        let is_held = |tuple: &TupleKey| {
+            assert!(self.is_held(tuple), "{tuple}: {}", self.describe(question));
+        };
+        match &proof.reason {
+            Reason::Itself => {}
+            Reason::Tuple { tuple } => is_held(tuple),
+            Reason::Computed { from } | Reason::Except { base: from } => {
+                self.is_proof(from, question);
+            }
+            Reason::Userset { tuple, from } | Reason::Parent { tuple, from } => {
+                is_held(tuple);
+                self.is_proof(from, question);
+            }
+            Reason::All { of } => of.iter().for_each(|proof| self.is_proof(proof, question)),
+        }
+    }
+
+    fn is_held(&self, tuple: &TupleKey) -> bool {
+        let oracle = self.oracle(true);
+        self.stored
+            .iter()
+            .chain(&self.contextual)
+            .any(|known| key(known) == *tuple && oracle.holds(known) == Truth::True)
+    }
+
+    /// The answer of a store that has only these tuples, without conditions and times.
+    fn allows_by(&self, path: &[TupleKey], check: &CheckRequest<'_>) -> bool {
+        let mut fga = FgaStore::new();
+        let wide = bind(&mut fga, &widest()).unwrap();
+        let bound = bind(&mut fga, &self.model).unwrap();
+        let mut writes = path.to_vec();
+        writes.iter_mut().for_each(|tuple| tuple.validity = Validity::default());
+        let mut once: Vec<TupleKey> = Vec::new();
+        for tuple in writes {
+            if !once.contains(&tuple) {
+                once.push(tuple);
+            }
+        }
+        if !once.is_empty() {
+            let request = WriteRequest { writes: once, ..WriteRequest::default() };
+            fga.write(&wide, &request).unwrap();
+        }
+        let request = RequestContext { contextual_tuples: &[], ..check.request };
+        fga.snapshot().check(&bound, &CheckRequest { request, ..*check }).unwrap()
+    }
+}
+
+fn has_but_not(rewrite: &Rewrite) -> bool {
+    match rewrite {
+        Rewrite::ButNot(..) => true,
+        Rewrite::Or(operands) | Rewrite::And(operands) => operands.iter().any(has_but_not),
+        _ => false,
+    }
+}
+
+fn has_and(rewrite: &Rewrite) -> bool {
+    match rewrite {
+        Rewrite::And(_) => true,
+        Rewrite::Or(operands) => operands.iter().any(has_and),
+        _ => false,
+    }
+}
