@@ -31,7 +31,7 @@ const TUPLES = [
   { user: 'group:eng#member', relation: 'viewer', object: 'doc:plan' },
   { user: 'user:*', relation: 'viewer', object: 'doc:handbook' },
 ];
-const AREAS = [stores, models, write, read, check, batchCheck, listObjects, errors, authentication];
+const AREAS = [stores, models, write, read, check, batchCheck, listRelations, listObjects, errors, authentication];
 
 const show = checks('@openfga/sdk');
 const server = await startServer(SETUP);
@@ -179,6 +179,12 @@ async function listObjects() {
   show.equal(await of('user:bob'), ['doc:handbook', 'doc:plan'], 'what somebody may view');
   const contextualTuples = [{ user: 'user:eve', relation: 'viewer', object: 'doc:secret' }];
   show.equal(await of('user:eve', { contextualTuples }), ['doc:handbook', 'doc:secret'], 'with a contextual tuple');
+}
+
+async function listRelations() {
+  const fga = await storeOf('relations', TUPLES);
+  const { relations } = await fga.listRelations({ user: 'user:bob', object: 'doc:plan', relations: ['owner', 'viewer', 'can_view'] });
+  show.equal(relations, ['viewer', 'can_view'], 'what somebody is to a document');
 }
 
 async function errors() {
