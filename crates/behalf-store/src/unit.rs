@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use behalf_core::{Event, Rng, Timestamp, new_ulid};
+use behalf_core::{Event, Rng, TenantId, Timestamp, new_ulid};
 
 use crate::error::StoreError;
 use crate::value::Value;
@@ -102,12 +102,14 @@ pub struct UnitOfWork {
     now: Timestamp,
     pub(crate) statements: Vec<Statement>,
     events: usize,
+    first_event: Option<(TenantId, String)>,
 }
 
 impl UnitOfWork {
     /// An empty unit that happens at `now`; its events get ids of its own.
     pub fn new(now: Timestamp, rng: &dyn Rng) -> Self {
-        Self { id: new_ulid(now, rng), now, statements: Vec::new(), events: 0 }
+        let (id, statements) = (new_ulid(now, rng), Vec::new());
+        Self { id, now, statements, events: 0, first_event: None }
     }
 
     /// When the unit happens.
@@ -125,12 +127,13 @@ impl UnitOfWork {
         let id = format!("{}{:02}", self.id, self.events);
         self.events = self.events.saturating_add(1);
         self.statements.push(crate::outbox::insert(&id, self.now, event));
+        self.first_event.get_or_insert_with(|| (event.tenant.clone(), id.clone()));
         id
     }
 
-    /// True when it records an event.
-    pub(crate) const fn has_events(&self) -> bool {
-        self.events > 0
+    /// The tenant and the id of the first event that it records, if it records any.
+    pub(crate) const fn first_event(&self) -> Option<&(TenantId, String)> {
+        self.first_event.as_ref()
     }
 
     /// True when there is nothing to store.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::future::{join, join_all};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::error::{self, Failure};
@@ -26,11 +27,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(4);
 /// Preconditions are re-checked under the row's lock, and whoever reads first waits for a turn, so
 /// this level is enough; a stricter one would fail every second unit that waits.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-/// The transaction's own number, by which its outcome can be found when the answer is lost.
+/// The transaction's own number, by which its outcome is looked up when the answer is lost.
 const NUMBER: &str = "SELECT pg_current_xact_id()::text";
 /// The same, after everybody who had a turn has committed. Locking the row leaves no dead version.
 const TURN: &str = "SELECT pg_current_xact_id()::text FROM turn FOR UPDATE";
 const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
+/// Whether an event is stored: it waits in the outbox or is a leaf of a log.
+const RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE tenant_id = $1 AND event_id = $2)
+     OR EXISTS (SELECT 1 FROM leaves WHERE tenant_id = $1 AND event_id = $2)";
 
 /// Stores `unit`, trying again while that may help.
 pub(super) async fn commit(store: &Postgres, unit: &UnitOfWork) -> Result<Committed, StoreError> {
@@ -68,7 +72,7 @@ fn needs_turn(unit: &UnitOfWork) -> bool {
     let reads = |statement: &Statement| {
         statement.expected.is_some() && statement.sql.postgres().trim_start().starts_with("SELECT")
     };
-    unit.has_events() || unit.statements.iter().any(reads)
+    unit.first_event().is_some() || unit.statements.iter().any(reads)
 }
 
 async fn attempt_unit(
@@ -92,7 +96,7 @@ async fn attempt_unit(
     match error::of(&error) {
         // The server says itself that it did not commit.
         failure @ (Failure::Again(_) | Failure::Constraint) => Err(failure),
-        failure => match find_outcome(store, &number).await {
+        failure => match find_outcome(store, &number, unit).await {
             Some(true) => Ok(committed),
             Some(false) => Err(failure),
             None => Err(Failure::Store(StoreError::Unavailable {
@@ -106,23 +110,56 @@ async fn attempt_unit(
 }
 
 /// What became of a transaction whose COMMIT got no answer; `None` when that cannot be told.
-async fn find_outcome(store: &Postgres, number: &str) -> Option<bool> {
+async fn find_outcome(store: &Postgres, number: &str, unit: &UnitOfWork) -> Option<bool> {
     let search = async {
         loop {
             if let Ok(client) = store.client().await
-                && let Ok(row) = client.query_one(OUTCOME, &[&number]).await
+                && let Ok(outcome) = look_up(&client, number, unit).await
             {
-                match row.try_get::<_, Option<String>>(0).ok().flatten().as_deref() {
-                    Some("committed") => return Some(true),
-                    Some("aborted") => return Some(false),
-                    Some("in progress") => {}
-                    _ => return None,
+                match outcome {
+                    Outcome::Stored => return Some(true),
+                    Outcome::NotStored => return Some(false),
+                    Outcome::Unknown => return None,
+                    Outcome::Open => {}
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(OUTCOME_SEARCH, search).await.ok().flatten()
+}
+
+enum Outcome {
+    Stored,
+    NotStored,
+    Open,
+    Unknown,
+}
+
+/// That a transaction of that number committed does not say that it was ours: the number of one
+/// that a crash swept away is given to another. An event of the unit's own says it.
+async fn look_up(
+    client: &Object,
+    number: &str,
+    unit: &UnitOfWork,
+) -> Result<Outcome, tokio_postgres::Error> {
+    let row = match client.query_one(OUTCOME, &[&number]).await {
+        // The crash swept it away, and nobody has the number yet.
+        Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+            return Ok(Outcome::NotStored);
+        }
+        answer => answer?,
+    };
+    Ok(match row.try_get::<_, Option<String>>(0)?.as_deref() {
+        Some("in progress") => Outcome::Open,
+        Some("aborted") => Outcome::NotStored,
+        Some("committed") => {
+            let Some((tenant, id)) = unit.first_event() else { return Ok(Outcome::Unknown) };
+            let row = client.query_one(RECORDED, &[&tenant.as_str(), id]).await?;
+            if row.try_get(0)? { Outcome::Stored } else { Outcome::NotStored }
+        }
+        _ => Outcome::Unknown,
+    })
 }
 
 /// Runs everything but the COMMIT; the transaction's number and what the statements returned.

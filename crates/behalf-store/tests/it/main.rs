@@ -9,6 +9,7 @@
 
 mod conformance;
 mod disk_full;
+mod lost_answer;
 mod outage;
 mod postgres;
 mod power_cut;
