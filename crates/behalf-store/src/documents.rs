@@ -83,10 +83,6 @@ fn document(mut row: Row) -> Result<DocumentRow, StoreError> {
     })
 }
 
-fn ids_json(ids: &[&str]) -> String {
-    Json::from(ids).to_string()
-}
-
 /// The document with that id, without its content.
 ///
 /// # Errors
@@ -136,7 +132,7 @@ pub async fn list(
             "AND document_id IN (SELECT json_array_elements_text($2::json)) ORDER BY document_id"
         ),
     );
-    let params: [Value; 2] = [tenant.into(), ids_json(ids).into()];
+    let params: [Value; 2] = [tenant.into(), Json::from(ids).into()];
     storage.query(LIST, params).await?.into_iter().map(document).collect()
 }
 
@@ -179,7 +175,7 @@ pub async fn list_page(
     let (time, id) = page.after.unwrap_or((Timestamp::from_micros(i64::MAX), ""));
     let params: [Value; 6] = [
         tenant.into(),
-        ids_json(page.ids).into(),
+        Json::from(page.ids).into(),
         // Both engines fold ASCII alike; SQLite folds nothing else.
         page.title.to_ascii_lowercase().into(),
         time.into(),
@@ -208,7 +204,7 @@ pub async fn list_ids(
          AND ($3 = '' OR strpos(lower(title), $3) > 0)",
     );
     let params: [Value; 3] =
-        [tenant.into(), ids_json(ids).into(), title.to_ascii_lowercase().into()];
+        [tenant.into(), Json::from(ids).into(), title.to_ascii_lowercase().into()];
     storage.query(LIST, params).await?.into_iter().map(|mut row| row.take(0)).collect()
 }
 
@@ -270,7 +266,7 @@ pub fn replace_chunks(tenant: &TenantId, document_id: &str, chunks: &[ChunkRow])
         "SELECT 1 FROM chunks WHERE tenant_id = $1 AND document_id = $2 LIMIT 1",
     );
     let rows = chunks.iter().map(|chunk| json!([chunk.ordinal, chunk.heading, chunk.text]));
-    let rows = Json::Array(rows.collect()).to_string();
+    let rows = Json::Array(rows.collect());
     let mut statements = delete_chunks(tenant, document_id);
     statements.push(Statement::new(INSERT).bind(tenant).bind(document_id).bind(rows));
     statements.push(Statement::new(INDEX).bind(tenant).bind(document_id));
@@ -315,14 +311,15 @@ pub async fn search(
          ORDER BY score DESC, c.document_id, c.ordinal LIMIT $4",
         "SELECT c.document_id, c.ordinal, d.title, d.revision, c.text,
              ts_rank_cd(c.words, q.query)::double precision AS score
-         FROM websearch_to_tsquery('english'::regconfig, $2) AS q (query)
+         FROM websearch_to_tsquery('passages'::regconfig, passage_words($2)) AS q (query)
          JOIN chunks c ON c.words @@ q.query
          JOIN documents d ON d.tenant_id = c.tenant_id AND d.document_id = c.document_id
          WHERE c.tenant_id = $1
            AND c.document_id IN (SELECT json_array_elements_text($3::json))
          ORDER BY score DESC, c.document_id, c.ordinal LIMIT $4",
     );
-    let params: [Value; 4] = [tenant.into(), expression.into(), ids_json(ids).into(), limit.into()];
+    let params: [Value; 4] =
+        [tenant.into(), expression.into(), Json::from(ids).into(), limit.into()];
     let passage = |mut row: Row| {
         Ok(PassageRow {
             document_id: row.take(0)?,

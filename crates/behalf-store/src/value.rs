@@ -17,6 +17,8 @@ pub enum Value {
     Text(String),
     /// BLOB or BYTEA.
     Blob(Vec<u8>),
+    /// JSON that the statement takes apart: its texts become, or are compared with, TEXT.
+    Json(serde_json::Value),
 }
 
 macro_rules! value_from {
@@ -41,6 +43,7 @@ value_from! {
     Vec<u8> => |v| Self::Blob(v);
     [u8; 32] => |v| Self::Blob(v.to_vec());
     &[u8; 32] => |v| Self::Blob(v.to_vec());
+    serde_json::Value => |v| Self::Json(v);
     Timestamp => |v| Self::Int(v.as_micros());
     &behalf_core::TenantId => |v| Self::Text(v.as_str().to_owned());
     &behalf_core::UserId => |v| Self::Text(v.as_str().to_owned());

@@ -8,7 +8,7 @@ use crate::unit::Statement;
 use crate::value::{Row, Value};
 
 /// What a person is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalRow {
     /// Its id.
     pub approval_id: String,

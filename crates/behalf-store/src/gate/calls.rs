@@ -8,7 +8,7 @@ use crate::unit::{Sql, Statement};
 use crate::value::Row;
 
 /// A call of a tool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRow {
     /// Its id.
     pub call_id: String,

@@ -8,7 +8,7 @@ use crate::unit::Statement;
 use crate::value::Row;
 
 /// A wait for an account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptRow {
     /// Its id.
     pub interrupt_id: String,

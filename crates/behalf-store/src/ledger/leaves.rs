@@ -104,7 +104,7 @@ pub async fn list_latest(
     before: i64,
     limit: u32,
 ) -> Result<Vec<LeafRow>, StoreError> {
-    let area = if filter.kind.ends_with('.') { format!("{}%", filter.kind) } else { String::new() };
+    let area = if filter.kind.ends_with('.') { filter.kind.as_str() } else { "" };
     let time = |bound: Option<Timestamp>, absent| bound.map_or(absent, Timestamp::as_micros);
     let params: [Value; 9] = [
         tenant.into(),
@@ -119,7 +119,7 @@ pub async fn list_latest(
     ];
     const LIST: &str = "SELECT project_id, leaf_index, event_id, kind, actor, at, entry FROM leaves
          WHERE tenant_id = $1 AND project_id = $2 AND leaf_index < $3
-           AND ($4 = '' OR kind = $4 OR ($5 <> '' AND kind LIKE $5))
+           AND ($4 = '' OR kind = $4 OR ($5 <> '' AND substr(kind, 1, length($5)) = $5))
            AND ($6 = '' OR actor = $6)
            AND at >= $7 AND at < $8
          ORDER BY leaf_index DESC LIMIT $9";

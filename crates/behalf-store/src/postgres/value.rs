@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
+use serde_json::Value as Json;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::value::Value;
@@ -19,7 +20,7 @@ pub(super) const fn type_of(value: &Value) -> Type {
         Value::Null => Type::UNKNOWN,
         Value::Int(_) => Type::INT8,
         Value::Real(_) => Type::FLOAT8,
-        Value::Text(_) => Type::TEXT,
+        Value::Text(_) | Value::Json(_) => Type::TEXT,
         Value::Blob(_) => Type::BYTEA,
     }
 }
@@ -32,6 +33,7 @@ impl ToSql for Value {
             Self::Real(value) => value.to_sql(ty, out),
             Self::Text(value) => without_nul(value).to_sql(ty, out),
             Self::Blob(value) => value.as_slice().to_sql(ty, out),
+            Self::Json(value) => json_without_nul(value).to_string().to_sql(ty, out),
         }
     }
 
@@ -89,6 +91,21 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     }
     // The mark first: those of NUL must not be marked again.
     Cow::Owned(text.replace(MARK, "\u{FDD0}1").replace('\0', "\u{FDD0}0"))
+}
+
+/// JSON whose texts are as in columns. In JSON a NUL is an escape, which no text can be made from.
+fn json_without_nul(json: &Json) -> Json {
+    match json {
+        Json::String(text) => Json::String(without_nul(text).into_owned()),
+        Json::Array(items) => items.iter().map(json_without_nul).collect(),
+        Json::Object(members) => {
+            let member = |(name, value): (&String, &Json)| {
+                (without_nul(name).into_owned(), json_without_nul(value))
+            };
+            Json::Object(members.iter().map(member).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 fn with_nul(text: &str) -> String {

@@ -189,6 +189,7 @@ impl ToSql for Value {
             Self::Real(v) => ToSqlOutput::Owned(SqliteValue::Real(*v)),
             Self::Text(v) => ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes())),
             Self::Blob(v) => ToSqlOutput::Borrowed(ValueRef::Blob(v)),
+            Self::Json(v) => ToSqlOutput::Owned(SqliteValue::Text(v.to_string())),
         })
     }
 }

@@ -256,8 +256,7 @@ pub async fn list_tags(
          WHERE tenant_id = $1 AND project_id = $2
            AND trace_id IN (SELECT json_array_elements_text($3::json)) ORDER BY tag, value",
     );
-    let ids = Json::from(trace_ids).to_string();
-    let params: [Value; 3] = [tenant.into(), project.into(), ids.into()];
+    let params: [Value; 3] = [tenant.into(), project.into(), Json::from(trace_ids).into()];
     let tag = |mut row: Row| Ok((row.take(0)?, row.take(1)?, row.take(2)?, row.take(3)?));
     storage.query(LIST, params).await?.into_iter().map(tag).collect()
 }

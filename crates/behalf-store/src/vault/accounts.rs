@@ -8,7 +8,7 @@ use crate::unit::Statement;
 use crate::value::Row;
 
 /// A person's account at a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
     /// Its id.
     pub account_id: String,
@@ -37,7 +37,7 @@ pub struct AccountRow {
 }
 
 /// An account's tokens, sealed for their version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokensRow {
     /// The scopes that the provider granted, as JSON.
     pub scopes: String,

@@ -8,7 +8,7 @@ use crate::unit::Statement;
 use crate::value::Row;
 
 /// A connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionRow {
     /// Its name.
     pub name: ConnectionName,

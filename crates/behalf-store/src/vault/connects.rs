@@ -8,7 +8,7 @@ use crate::unit::Statement;
 use crate::value::Row;
 
 /// A person on her way to a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectStateRow {
     /// The browser that set out.
     pub browser_hash: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct ConnectStateRow {
 }
 
 /// A connect that an application began.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectSessionRow {
     /// The hash of `auth_session`.
     pub session_hash: Vec<u8>,

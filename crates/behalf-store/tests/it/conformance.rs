@@ -1,4 +1,12 @@
-//! What every engine must do alike. Each storage defect adds a case here first.
+//! What every engine must do alike. Each storage defect adds a case here first. Here is what holds
+//! for any statement; the modules below hold what the SQL of a domain relies on.
+
+mod agent;
+mod documents;
+mod gate;
+mod ledger;
+mod traces;
+mod vault;
 
 use behalf_core::{
     Actor, ClientId, DangerousSeededRng, Event, EventKind, TenantId, Timestamp, UserId,
@@ -27,6 +35,37 @@ pub(crate) async fn run_all(storage: &Storage) {
     counts_and_sums_are_numbers(storage).await;
     a_precondition_that_reads_holds_until_the_commit(storage).await;
     a_later_commit_is_never_listed_before_an_earlier_one(storage).await;
+    documents::run(storage).await;
+    vault::run(storage).await;
+    gate::run(storage).await;
+    ledger::run(storage).await;
+    traces::run(storage).await;
+    agent::run(storage).await;
+}
+
+/// Commits `count` units at once, each of the statements that `make` makes for its number, and says
+/// how many were stored; the others must have failed with `Conflict(refused)`.
+async fn race(
+    storage: &Storage,
+    count: u64,
+    refused: &str,
+    make: impl Fn(u64) -> Vec<Statement>,
+) -> usize {
+    let commits = (0..count).map(|n| {
+        let mut unit = unit(50_000 + n);
+        for statement in make(n) {
+            unit.add(statement);
+        }
+        storage.commit(unit)
+    });
+    let mut stored = 0;
+    for result in futures_util::future::join_all(commits).await {
+        match result {
+            Ok(_) => stored += 1,
+            Err(error) => assert!(error.is_conflict(refused), "{error} instead of {refused}"),
+        }
+    }
+    stored
 }
 
 fn tenant(name: &str) -> TenantId {
