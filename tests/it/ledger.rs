@@ -8,7 +8,7 @@ use axum::body::Body;
 use behalf_core::{Actor, Event, EventKind, ProjectId, TenantId};
 use behalf_crypto::SystemRng;
 use behalf_ledger::{LeafFilter, Ledger, LedgerParts, Verdict};
-use behalf_store::Statement;
+use behalf_store::{Sql, Statement};
 use behalf_tests::{Answer, Client, TestServer};
 use behalf_verify::canonical_json::is_canonical;
 use behalf_verify::checkpoint::LogPolicy;
@@ -190,12 +190,16 @@ async fn a_restart_goes_on_where_the_log_ended() {
 
 #[tokio::test]
 async fn a_log_whose_rows_were_changed_is_not_signed_and_loses_no_event() {
-    for change in [
-        "UPDATE logs SET size = size - 1",
-        "UPDATE log_tiles SET hashes = substr(hashes, 1, length(hashes) - 32)",
+    const ZEROS: Sql = Sql::each(
         "UPDATE log_tiles SET hashes = zeroblob(length(hashes))",
-        "UPDATE checkpoints SET note = replace(note, 'behalf.log', 'other.log')",
-        "DELETE FROM log_tiles",
+        "UPDATE log_tiles SET hashes = decode(repeat('00', length(hashes)), 'hex')",
+    );
+    for change in [
+        "UPDATE logs SET size = size - 1".into(),
+        "UPDATE log_tiles SET hashes = substr(hashes, 1, length(hashes) - 32)".into(),
+        ZEROS,
+        "UPDATE checkpoints SET note = replace(note, 'behalf.log', 'other.log')".into(),
+        "DELETE FROM log_tiles".into(),
     ] {
         let server = TestServer::start("{}").await;
         happen(&server, 0, 0).await;
@@ -205,14 +209,14 @@ async fn a_log_whose_rows_were_changed_is_not_signed_and_loses_no_event() {
         server.server.storage.commit(unit).await.unwrap();
         let server = TestServer::start_in(server.dir, "{}").await;
         let id = happen(&server, 0, 1).await;
-        assert!(server.server.ledger.advance().await.is_err(), "{change}");
-        assert!(server.outbox().await.iter().any(|event| event.event_id == id), "{change}");
+        assert!(server.server.ledger.advance().await.is_err(), "{change:?}");
+        assert!(server.outbox().await.iter().any(|event| event.event_id == id), "{change:?}");
         let summary = server.server.ledger.summary(&project()).await.unwrap();
-        assert!(summary.fault.is_some(), "{change}");
+        assert!(summary.fault.is_some(), "{change:?}");
         assert_ne!(
             server.server.ledger.audit(&project()).await.unwrap().fault_count,
             0,
-            "{change}"
+            "{change:?}"
         );
     }
 }

@@ -44,6 +44,29 @@ pub(crate) fn share(from: &Path, to: &Path) -> bool {
     has_schema
 }
 
+/// The tables of the schema that the folder notes, if it notes one, each with all it holds.
+pub(crate) async fn tables(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let Ok(schema) = std::fs::read_to_string(dir.join(NOTE)) else { return Vec::new() };
+    #[expect(clippy::disallowed_methods, reason = "a test is told where its database is")]
+    let url = std::env::var("BEHALF_TEST_DATABASE").unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // Bytes that are letters are shown as such.
+    client.batch_execute("SET bytea_output = 'escape'").await.unwrap();
+    const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1";
+    let names = client.query(TABLES, &[&schema]).await.unwrap();
+    let mut tables = Vec::new();
+    for name in names {
+        let name: String = name.get(0);
+        let rows = format!("SELECT row::text FROM {schema}.{name} AS row");
+        let rows = client.query(&rows, &[]).await.unwrap();
+        let text: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        tables.push((name, text.join("\n").into_bytes()));
+    }
+    connection.abort();
+    tables
+}
+
 async fn create(url: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));

@@ -14,6 +14,7 @@ mod database;
 mod forge;
 mod provider;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,6 +200,14 @@ impl TestServer {
     /// The present time of the server.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Everything that is kept, by name: the folder's files and, on PostgreSQL, the tables.
+    pub async fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        let files = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: PathBuf| (path.display().to_string(), std::fs::read(&path).unwrap());
+        let files = files.filter(|path| path.is_file()).map(read);
+        files.chain(database::tables(self.dir.path()).await).collect()
     }
 
     /// The kinds of every event that waits for the ledger, in order.
