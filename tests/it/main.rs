@@ -29,6 +29,7 @@ mod kill;
 mod ledger;
 mod nodes;
 mod projects;
+mod outage;
 mod random_fga;
 mod redirect_uri;
 mod refresh;

@@ -12,10 +12,15 @@ use crate::START;
 /// Where a folder notes its schema's name.
 const NOTE: &str = "test-schema";
 
+/// Where the tests' database is, if they run on PostgreSQL.
+pub(crate) fn address() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test is told where its database is")]
+    std::env::var("BEHALF_TEST_DATABASE").ok()
+}
+
 /// The database of the server on `dir`; `None` for the embedded store.
 pub(crate) async fn of_folder(dir: &Path) -> Option<Secret<String>> {
-    #[expect(clippy::disallowed_methods, reason = "a test is told where its database is")]
-    let url = std::env::var("BEHALF_TEST_DATABASE").ok()?;
+    let url = address()?;
     let note = dir.join(NOTE);
     let name = if note.exists() {
         std::fs::read_to_string(&note).unwrap()
@@ -47,8 +52,7 @@ pub(crate) fn share(from: &Path, to: &Path) -> bool {
 /// The tables of the schema that the folder notes, if it notes one, each with all it holds.
 pub(crate) async fn tables(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let Ok(schema) = std::fs::read_to_string(dir.join(NOTE)) else { return Vec::new() };
-    #[expect(clippy::disallowed_methods, reason = "a test is told where its database is")]
-    let url = std::env::var("BEHALF_TEST_DATABASE").unwrap();
+    let url = address().unwrap();
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     // Bytes that are letters are shown as such.

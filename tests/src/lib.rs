@@ -10,6 +10,7 @@
 
 mod browser;
 mod client;
+mod cluster;
 mod database;
 mod forge;
 mod provider;
@@ -34,6 +35,7 @@ use tower::ServiceExt as _;
 
 pub use browser::{Browser, Page};
 pub use client::{Client, code_challenge, post_form, query_of};
+pub use cluster::Cluster;
 pub use forge::{base64url, forge, hmac_sha256, rewritten};
 pub use provider::{decide_at_provider, github_connection, start_provider};
 
@@ -135,7 +137,9 @@ impl TestServer {
         clock: Arc<ManualClock>,
         mut options: ServerOptions,
     ) -> Self {
-        options.database = database::of_folder(dir.path()).await;
+        if options.database.is_none() {
+            options.database = database::of_folder(dir.path()).await;
+        }
         let root = RootKey::generate(&DangerousSeededRng::new(1));
         let ports = Ports { clock: clock.clone(), rng: Arc::new(SystemRng) };
         let server = Server::open(dir.path(), &root, options, ports).await.unwrap();

@@ -36,7 +36,11 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request failed in the store");
-        let detail = "the server cannot answer now; nothing was stored";
+        let detail = if error.may_be_stored() {
+            "the server cannot answer now; look before you send it again: it may have been stored"
+        } else {
+            "the server cannot answer now; nothing was stored"
+        };
         match error {
             StoreError::Unavailable { .. } => Self {
                 retry_after_secs: Some(5),
@@ -70,8 +74,9 @@ impl IntoResponse for Problem {
 
 /// A denial by the rule table, as a problem.
 pub fn denied(denial: &Denial) -> Response {
-    let mut response =
-        Problem::new(denial.status(), denial.code(), denial.message()).into_response();
+    let mut problem = Problem::new(denial.status(), denial.code(), denial.message());
+    problem.retry_after_secs = matches!(denial, Denial::Store(_)).then_some(5);
+    let mut response = problem.into_response();
     if let Some(challenge) = denial.challenge() {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }

@@ -176,6 +176,10 @@ fn show(
                 (status, page_headers(carries_script, form_target), html).into_response();
             let html = header::HeaderValue::from_static("text/html; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, html);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                let secs = header::HeaderValue::from_static("5");
+                response.headers_mut().insert(header::RETRY_AFTER, secs);
+            }
             response
         }
         Err(error) => {

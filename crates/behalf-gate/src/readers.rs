@@ -129,7 +129,9 @@ impl MayRead for DocumentReaders {
 
 fn unanswered(error: AuthzError) -> MayReadError {
     match error {
-        AuthzError::Store(StoreError::Unavailable { reason }) => MayReadError::Unavailable(reason),
+        AuthzError::Store(StoreError::Unavailable { reason, .. }) => {
+            MayReadError::Unavailable(reason)
+        }
         AuthzError::Contention => MayReadError::Unavailable(error.to_string()),
         error => MayReadError::Failed(error.to_string()),
     }

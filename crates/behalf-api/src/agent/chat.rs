@@ -154,7 +154,7 @@ fn refused(error: &AgentError) -> Response {
             tracing::error!(%error, "a chat could not be answered");
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The server cannot answer now and nothing was done; ask again in a moment.",
+                "The server cannot answer now; ask again in a moment, the same question is not asked twice.",
             )
         }
     };

@@ -69,7 +69,7 @@ impl From<AuthzError> for FgaError {
                 Self::input("invalid_continuation_token", error.to_string())
             }
             AuthzError::Invalid(message) => Self::validation(message),
-            AuthzError::Store(StoreError::Unavailable { reason }) => {
+            AuthzError::Store(StoreError::Unavailable { reason, .. }) => {
                 internal(StatusCode::SERVICE_UNAVAILABLE, &reason)
             }
             AuthzError::Contention => internal(StatusCode::SERVICE_UNAVAILABLE, &error),

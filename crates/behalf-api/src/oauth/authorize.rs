@@ -74,8 +74,7 @@ fn refused(context: &HttpContext, error: &AuthorizeError) -> Response {
     let text = match error {
         AuthorizeError::Store(error) => {
             tracing::error!(%error, "an authorization request failed");
-            "Signing in does not work right now. Nothing was done; try again in a moment."
-                .to_owned()
+            "Signing in does not work right now. Try again in a moment.".to_owned()
         }
         refusal => format!("The application's request to sign in is wrong: {refusal}."),
     };

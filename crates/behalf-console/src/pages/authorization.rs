@@ -25,8 +25,8 @@ fn failed(error: &AuthzError) -> Response {
         return error_page(StatusCode::NOT_FOUND, "Store not found", text);
     }
     tracing::error!(%error, "a page of authorization failed");
-    let text =
-        "Authorization cannot be reached right now. Nothing was changed; try again in a moment.";
+    let text = "Authorization cannot be reached right now. Try again in a moment; if you changed \
+                something, look first whether it is there.";
     error_page(StatusCode::SERVICE_UNAVAILABLE, "Not available", text)
 }
 

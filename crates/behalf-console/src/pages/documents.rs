@@ -55,7 +55,8 @@ fn not_found() -> Response {
 /// A page for what failed.
 fn failed(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a page of documents failed");
-    let text = "Documents cannot be reached right now. Nothing was changed; try again in a moment.";
+    let text = "Documents cannot be reached right now. Try again in a moment; if you changed \
+                something, look first whether it is there.";
     error_page(StatusCode::SERVICE_UNAVAILABLE, "Not available", text)
 }
 

@@ -61,7 +61,7 @@ fn refused(error: &SignInError) -> Response {
                 StoreError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            let text = "Signing in does not work right now. Nothing was done; try again later.";
+            let text = "Signing in does not work right now. Try again later.";
             (status, "Cannot sign in", text)
         }
         _ => (
@@ -71,11 +71,7 @@ fn refused(error: &SignInError) -> Response {
              the application and start again.",
         ),
     };
-    let mut response = error_page(status, title, text);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
-    }
-    response
+    error_page(status, title, text)
 }
 
 /// A form that is refused before it is read.

@@ -45,7 +45,7 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Failure {
         let is_io = cause.is_some_and(|cause| cause.is::<std::io::Error>());
         let reason = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
         return if error.is_closed() || is_io {
-            Failure::Lost(StoreError::Unavailable { reason })
+            Failure::Lost(StoreError::unavailable(reason))
         } else {
             Failure::Store(StoreError::Internal { reason })
         };
@@ -57,7 +57,7 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Failure {
         return Failure::Constraint;
     }
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
-        return Failure::Again(StoreError::Unavailable { reason });
+        return Failure::Again(StoreError::unavailable(reason));
     }
     let ends_connection = [
         SqlState::ADMIN_SHUTDOWN,
@@ -66,13 +66,13 @@ pub(super) fn of(error: &tokio_postgres::Error) -> Failure {
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
     ];
     if ends_connection.contains(code) {
-        return Failure::Lost(StoreError::Unavailable { reason });
+        return Failure::Lost(StoreError::unavailable(reason));
     }
     Failure::Store(match code.code().get(..2) {
         // Connection, resources, operator, system. A standby refuses writes with 25006.
-        Some("08" | "53" | "57" | "58") => StoreError::Unavailable { reason },
+        Some("08" | "53" | "57" | "58") => StoreError::unavailable(reason),
         _ if [SqlState::LOCK_NOT_AVAILABLE, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code) => {
-            StoreError::Unavailable { reason }
+            StoreError::unavailable(reason)
         }
         Some("XX") => StoreError::Corrupt { what: reason },
         _ => StoreError::Internal { reason },
@@ -85,11 +85,11 @@ pub(super) fn of_pool(error: &PoolError) -> StoreError {
         PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
             match of(error).into_store() {
                 // Whatever keeps a connection from being made, the database cannot serve.
-                StoreError::Internal { reason } => StoreError::Unavailable { reason },
+                StoreError::Internal { reason } => StoreError::unavailable(reason),
                 error => error,
             }
         }
         PoolError::Closed => StoreError::Internal { reason: "the database is closed".to_owned() },
-        _ => StoreError::Unavailable { reason: format!("no connection: {error}") },
+        _ => StoreError::unavailable(format!("no connection: {error}")),
     }
 }

@@ -27,12 +27,10 @@ pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
         return Ok(());
     }
     let state = if applied.is_empty() { "is not set up" } else { "has an older schema" };
-    Err(StoreError::Unavailable {
-        reason: format!(
-            "the database {state} ({missing} migrations are missing); run `behalf migrate expand` \
-             with the same --database"
-        ),
-    })
+    Err(StoreError::unavailable(format!(
+        "the database {state} ({missing} migrations are missing); run `behalf migrate expand` with \
+         the same --database"
+    )))
 }
 
 /// Every migration that this version or the database knows.

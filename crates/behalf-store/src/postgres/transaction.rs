@@ -104,6 +104,7 @@ async fn attempt_unit(
                     "whether transaction {number} was stored is not known: {}",
                     failure.into_store()
                 ),
+                may_be_stored: true,
             })),
         },
     }

@@ -216,7 +216,7 @@ pub(crate) fn driver(error: &rusqlite::Error) -> StoreError {
 }
 
 pub(super) fn unavailable(reason: &impl ToString) -> StoreError {
-    StoreError::Unavailable { reason: reason.to_string() }
+    StoreError::unavailable(reason.to_string())
 }
 
 pub(super) fn internal(reason: &str) -> StoreError {

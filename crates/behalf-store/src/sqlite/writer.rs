@@ -88,7 +88,7 @@ fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>) {
 }
 
 fn lost() -> StoreError {
-    StoreError::Unavailable { reason: "the transaction was rolled back".to_owned() }
+    StoreError::unavailable("the transaction was rolled back")
 }
 
 fn run_unit(connection: &Connection, unit: &UnitOfWork) -> Result<Committed, StoreError> {

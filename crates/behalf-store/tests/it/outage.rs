@@ -71,9 +71,7 @@ async fn write(storage: Storage, writer: usize, told: Arc<Mutex<Told>>, stop: Ar
             let mut told = told.lock().unwrap();
             match result {
                 Ok(_) => told.stored.insert(number),
-                Err(StoreError::Unavailable { reason }) if reason.contains("is not known") => {
-                    told.unknown.insert(number)
-                }
+                Err(error) if error.may_be_stored() => told.unknown.insert(number),
                 Err(StoreError::Unavailable { .. }) => told.refused.insert(number),
                 Err(error) => panic!("{error}"),
             };

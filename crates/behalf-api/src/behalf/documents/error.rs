@@ -18,7 +18,7 @@ impl From<RetrievalError> for Problem {
             | RetrievalError::ResultCount(_)
             | RetrievalError::PageToken => Self::invalid(error.to_string()),
             RetrievalError::MayRead(MayReadError::Unavailable(reason)) => {
-                StoreError::Unavailable { reason }.into()
+                StoreError::unavailable(reason).into()
             }
             RetrievalError::MayRead(MayReadError::Failed(reason)) => {
                 StoreError::Internal { reason }.into()
@@ -49,9 +49,7 @@ impl From<DocumentError> for Problem {
             DocumentError::Invalid(error) => error.into(),
             DocumentError::Retrieval(error) => error.into(),
             DocumentError::Store(error) => error.into(),
-            DocumentError::Authz(AuthzError::Contention) => {
-                StoreError::Unavailable { reason: text }.into()
-            }
+            DocumentError::Authz(AuthzError::Contention) => StoreError::unavailable(text).into(),
             DocumentError::NoStore | DocumentError::Authz(_) => {
                 StoreError::Internal { reason: text }.into()
             }

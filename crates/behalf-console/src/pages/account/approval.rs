@@ -245,11 +245,14 @@ pub(crate) async fn post(
         ),
         Err(error @ (DecideError::Tampered | DecideError::Store(_))) => {
             tracing::error!(%error, "a decision was not stored");
-            error_page(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Not available",
-                "Your decision was not stored, and nothing was sent. Try again in a moment.",
-            )
+            let text = match &error {
+                DecideError::Store(error) if error.may_be_stored() => {
+                    "It is not known whether your decision was stored. Open the question again in \
+                     a moment: it says so."
+                }
+                _ => "Your decision was not stored, and nothing was sent. Try again in a moment.",
+            };
+            error_page(StatusCode::SERVICE_UNAVAILABLE, "Not available", text)
         }
     }
 }

@@ -270,7 +270,7 @@ pub(crate) fn refused(error: &ConnectError) -> Response {
             (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not available",
-                "Accounts cannot be connected right now. Nothing was done; try again in a moment.",
+                "Accounts cannot be connected right now. Try again in a moment.",
             )
         }
     };

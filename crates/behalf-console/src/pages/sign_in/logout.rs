@@ -137,7 +137,7 @@ fn answer(context: &HttpContext, outcome: Result<LogoutOutcome, LogoutError>) ->
                 StoreError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            let text = "You are still signed in. Try again in a moment.";
+            let text = "You may still be signed in. Try again in a moment.";
             error_page(status, "Cannot sign out", text)
         }
         Err(error) => {
