@@ -12,7 +12,7 @@ mod time;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use behalf_http::{Caller, CspSource, Denial, FormError, HttpContext, Routes, Rule, page_headers};
+use behalf_http::{CspSource, Denial, FormError, HttpContext, Person, Routes, Rule, page_headers};
 use behalf_identity::{Resource, Right};
 use http::{Method, StatusCode, header};
 
@@ -120,8 +120,7 @@ fn connection_routes(context: &HttpContext) -> Routes {
 }
 
 /// The first page: her overview.
-async fn home(axum::Extension(caller): axum::Extension<Caller>) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
+async fn home(Person { session, .. }: Person) -> Response {
     let path = frame::overview_of(&session.user);
     (StatusCode::FOUND, [(header::LOCATION, path)]).into_response()
 }

@@ -73,12 +73,8 @@ fn chosen(headers: &HeaderMap) -> Theme {
 pub(crate) async fn choose(
     axum::extract::State(context): axum::extract::State<HttpContext>,
     headers: HeaderMap,
-    form: Result<PageForm, FormError>,
+    PageForm { mut fields, .. }: PageForm,
 ) -> Response {
-    let mut fields = match form {
-        Ok(form) => form.fields,
-        Err(error) => return bad_form(error),
-    };
     let theme = fields.take("theme").and_then(|text| Theme::from_text(&text));
     let Some(theme) = theme else { return bad_form(FormError::Malformed) };
     let issuer = context.identity.issuer();

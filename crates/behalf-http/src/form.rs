@@ -1,13 +1,14 @@
 //! The body of a form on our own pages: same origin, and with the browser's form token.
 
 use axum::extract::{FromRequest, Request};
+use axum::response::Response;
 use behalf_identity::Browser;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use crate::HttpContext;
 use crate::browser::browser_of;
 use crate::params::Params;
+use crate::{ErrorPage, HttpContext};
 
 /// The hidden field that carries the form token.
 pub const TOKEN_FIELD: &str = "csrf_token";
@@ -33,35 +34,35 @@ pub enum FormError {
 }
 
 impl FormError {
-    /// The answer's status.
-    pub const fn status(self) -> StatusCode {
+    const fn status(self) -> StatusCode {
         match self {
             Self::ForeignOrigin | Self::Token => StatusCode::FORBIDDEN,
             Self::Malformed => StatusCode::BAD_REQUEST,
         }
     }
 
-    /// What happened, for a page.
-    pub const fn message(self) -> &'static str {
-        match self {
+    /// The refusal as a page.
+    pub fn page(self, error_page: ErrorPage) -> Response {
+        let what = match self {
             Self::ForeignOrigin => "This form was sent from another site.",
             Self::Token => "This form is too old, or was opened in another browser.",
             Self::Malformed => "This form could not be read.",
-        }
-    }
-}
-
-impl axum::response::IntoResponse for FormError {
-    fn into_response(self) -> axum::response::Response {
-        let text = format!("{} Nothing was done. Go back and try again.\n", self.message());
-        (self.status(), [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+        };
+        let text = format!("{what} Nothing was done. Go back, reload the page and try again.");
+        error_page(self.status(), "The form was not accepted", &text)
     }
 }
 
 impl FromRequest<HttpContext> for PageForm {
-    type Rejection = FormError;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, context: &HttpContext) -> Result<Self, FormError> {
+    async fn from_request(request: Request, context: &HttpContext) -> Result<Self, Response> {
+        Self::read(request, context).await.map_err(|error| error.page(context.error_page))
+    }
+}
+
+impl PageForm {
+    async fn read(request: Request, context: &HttpContext) -> Result<Self, FormError> {
         let (parts, body) = request.into_parts();
         if is_foreign(&parts.headers, context.identity.issuer().origin()) {
             return Err(FormError::ForeignOrigin);

@@ -5,6 +5,7 @@ use behalf_identity::{Resource, Right, User, right};
 use behalf_traces::{ContentRight, Reader};
 
 use crate::access::Caller;
+use crate::person::Person;
 
 impl Caller {
     /// The caller as a reader of traces. Roles are the person's of this very request; a machine
@@ -29,6 +30,13 @@ impl Caller {
             Self::Project(machine) => machine.project.clone(),
             Self::Person(_) | Self::Token(..) | Self::Fga(_) => ProjectId::default_project(),
         }
+    }
+}
+
+impl Person {
+    /// As [`Caller::trace_reader`].
+    pub fn trace_reader(&self) -> Reader {
+        reader(&self.session.user)
     }
 }
 

@@ -76,9 +76,7 @@ fn refused(error: &SignInError) -> Response {
 
 /// A form that is refused before it is read.
 pub(crate) fn bad_form(error: FormError) -> Response {
-    let text =
-        format!("{} Nothing was done. Go back, reload the page and try again.", error.message());
-    error_page(error.status(), "The form was not accepted", &text)
+    error.page(error_page)
 }
 
 fn minutes(duration: Duration) -> String {

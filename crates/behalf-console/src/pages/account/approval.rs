@@ -3,12 +3,11 @@
 pub(crate) mod facts;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{ConnectionName, Timestamp};
 use behalf_gate::{Approval, DecideError, Decider, Status, Verdict, Via};
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{CspSource, FormError, HttpContext, Person, PersonForm};
 use behalf_identity::{Browser, Session};
 use behalf_store::StoreError;
 use http::{StatusCode, header};
@@ -147,11 +146,9 @@ fn answered(approval: &Approval, now: Timestamp) -> Option<Answered> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     Path(id): Path<String>,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     answer(&context, &session, &browser, &id, StatusCode::OK, None).await
 }
 
@@ -197,15 +194,9 @@ async fn load(
 /// The decision, by a form of ours in her own browser. Sent twice, the second changes nothing.
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, mut fields }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let verdict = match fields.take("decision").as_deref() {
         Some("approve") => Verdict::Approve,
         Some("deny") => Verdict::Deny,

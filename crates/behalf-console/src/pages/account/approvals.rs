@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{Timestamp, UserId};
 use behalf_gate::{Approval, ApprovalFilter, Status, Wake};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::Browser;
 use behalf_store::StoreError;
 use futures_util::stream::{self, Stream};
@@ -108,10 +107,8 @@ pub(crate) fn samples() -> Vec<Approvals> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let frame = Frame::new(&context, &session, &browser, "/account/approvals");
     match load(&context, &session.user.user_id, frame).await {
         Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
@@ -140,10 +137,8 @@ async fn load(context: &HttpContext, user: &UserId, frame: Frame) -> Result<Appr
 /// of what; the page then asks for itself again.
 pub(crate) async fn events(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let wakes = context.gate.subscribe();
     let following = Following { context, browser, user: session.user.user_id, wakes };
     let mut response = Sse::new(news(following)).into_response();

@@ -4,16 +4,14 @@
 //! leaves before she posts the form.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::ConnectionName;
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm, Params};
+use behalf_http::{CspSource, HttpContext, Params, Person, PersonForm};
 use behalf_identity::{Browser, Session};
 use behalf_vault::{ConnectError, ConnectGoal, ConnectOffer, ConnectRequest, Strategy};
 use http::{StatusCode, header};
 
-use crate::pages::sign_in::bad_form;
 use crate::{error_page, show};
 
 /// Where she goes when nothing else is said.
@@ -74,11 +72,9 @@ struct Asked {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let params = Params::from_urlencoded(query.unwrap_or_default().as_bytes());
     let Ok(params) = params else { return refused(&ConnectError::Over) };
     match page(&context, &session, &browser, params).await {
@@ -90,14 +86,8 @@ pub(crate) async fn get(
 /// Sends her to the provider.
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, fields }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     match set_out(&context, &session, &browser, fields).await {
         Ok(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
         Err(error) => refused(&error),

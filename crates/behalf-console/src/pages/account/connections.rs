@@ -1,11 +1,10 @@
 //! `/account/connections`: the accounts that she connected, and how to forget one.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{Actor, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm, Params};
+use behalf_http::{CspSource, FormError, HttpContext, Params, Person, PersonForm};
 use behalf_identity::{Browser, Resource, Session};
 use behalf_store::StoreError;
 use behalf_vault::{AccountStatus, Revocation};
@@ -109,11 +108,9 @@ pub(crate) fn samples() -> Vec<Connections> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let params = Params::from_urlencoded(query.unwrap_or_default().as_bytes());
     match page(&context, &session, &browser, params.unwrap_or_default()).await {
         Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
@@ -188,14 +185,8 @@ async fn page(
 /// Forgets one of her accounts, and says honestly what the provider did.
 pub(crate) async fn disconnect(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, mut fields, .. }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let mut fields = match form {
-        Ok(form) => form.fields,
-        Err(error) => return bad_form(error),
-    };
     let Some(account_id) = fields.take("account_id") else {
         return bad_form(FormError::Malformed);
     };

@@ -1,11 +1,10 @@
 //! `/account`: who you are, and where you are signed in.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use behalf_core::{SessionId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{CspSource, FormError, HttpContext, Person, PersonForm};
 use http::{StatusCode, header};
 
 use crate::frame::Frame;
@@ -64,10 +63,8 @@ pub(crate) fn samples() -> Vec<Account> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let sessions = match context.identity.list_sessions(&session.user).await {
         Ok(sessions) => sessions,
         Err(error) => {
@@ -102,14 +99,8 @@ pub(crate) async fn get(
 /// Ends one of her sessions; this one too, which signs her out.
 pub(crate) async fn end_session(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, mut fields, .. }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let mut fields = match form {
-        Ok(form) => form.fields,
-        Err(error) => return bad_form(error),
-    };
     let sid = fields.take("sid").and_then(|sid| sid.parse::<SessionId>().ok());
     let Some(sid) = sid else { return bad_form(FormError::Malformed) };
     match context.identity.end_session(&sid, &session.user.user_id).await {

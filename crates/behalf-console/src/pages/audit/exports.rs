@@ -1,18 +1,16 @@
 //! `/console/audit/exports`: take records out, with everything that it takes to check them.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use behalf_core::{Actor, ProjectId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{CspSource, HttpContext, Person, PersonForm};
 use behalf_identity::{Browser, Session};
 use behalf_ledger::{Export, ExportRequest, LedgerError};
 use http::{StatusCode, header};
 
 use super::{failed, grouped};
 use crate::frame::Frame;
-use crate::pages::sign_in::bad_form;
 use crate::show;
 use crate::time::Shown;
 
@@ -71,24 +69,16 @@ pub(crate) fn samples() -> Vec<Exports> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     page(&context, &session, &browser, Filled::default(), StatusCode::OK).await
 }
 
 /// Exports the window of the form, and shows it in the list.
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, mut fields }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let mut text = |name: &str| fields.take(name).unwrap_or_default();
     let mut filled =
         Filled { project: text("project"), from: text("from"), to: text("to"), problem: None };

@@ -1,11 +1,10 @@
 //! `/console/audit/records/{id}`: a record, its content, and the way from its leaf to a signed root.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::Timestamp;
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use behalf_ledger::RecordProof;
 use behalf_verify::hex;
 use behalf_verify::merkle::{Step, inclusion_steps, leaf_hash};
@@ -94,11 +93,9 @@ pub(crate) fn samples() -> Vec<RecordPage> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     Path(id): Path<String>,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let RecordProof { record, path, checkpoint } = match context.ledger.prove(&id).await {
         Ok(proof) => proof,
         Err(error) => return failed(&error),

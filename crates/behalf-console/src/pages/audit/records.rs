@@ -1,11 +1,10 @@
 //! `/console/audit`: the state of the log, and its records, the latest first.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{ProjectId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::Resource;
 use behalf_ledger::{LeafFilter, LogSummary, Record};
 use behalf_verify::hex;
@@ -115,11 +114,9 @@ pub(crate) fn samples() -> Vec<Records> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let mut params = params(query);
     let before = params.take("before").and_then(|before| before.parse().ok());
     let mut text = |name: &str| params.take(name).unwrap_or_default();

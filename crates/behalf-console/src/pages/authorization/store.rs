@@ -1,12 +1,11 @@
 //! `/console/authorization/{store_id}`: a check, the latest model, the tuples.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_authz::engine::{AuthorizationModel, RequestContext, TupleKey};
 use behalf_authz::{AuthzError, Query, TupleFilter};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext, Params};
+use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_identity::{Browser, Session};
 use http::StatusCode;
 
@@ -98,12 +97,10 @@ pub(crate) fn samples() -> Vec<StorePage> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     Path(store_id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let params = Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
     page(&context, &session, &browser, &store_id, params, None).await
 }

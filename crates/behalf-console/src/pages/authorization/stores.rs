@@ -1,12 +1,11 @@
 //! `/console/authorization`: the stores.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_authz::{FgaStoreInfo, SubjectName};
 use behalf_core::Timestamp;
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use http::StatusCode;
 
 use super::failed;
@@ -62,10 +61,8 @@ pub(crate) fn samples() -> Vec<Stores> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let now = context.identity.now();
     match context.authz.list_stores("", LIMIT).await {
         Ok(stores) => {

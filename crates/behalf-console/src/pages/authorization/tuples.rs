@@ -1,23 +1,20 @@
 //! Writing and deleting a tuple, for administrators.
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use behalf_authz::engine::{OnConflict, TupleKey, WriteRequest};
 use behalf_core::Actor;
-use behalf_http::{Caller, FormError, HttpContext, PageForm, Params};
+use behalf_http::{HttpContext, Params, PersonForm};
 use http::{StatusCode, header};
 
 use super::{failed, is_refusal, store};
-use crate::pages::sign_in::bad_form;
 
 pub(crate) async fn write(
     state: State<HttpContext>,
-    caller: Extension<Caller>,
     store_id: Path<String>,
-    form: Result<PageForm, FormError>,
+    form: PersonForm,
 ) -> Response {
-    change(state, caller, store_id, form, |tuple| WriteRequest {
+    change(state, store_id, form, |tuple| WriteRequest {
         writes: vec![tuple],
         ..WriteRequest::default()
     })
@@ -26,11 +23,10 @@ pub(crate) async fn write(
 
 pub(crate) async fn delete(
     state: State<HttpContext>,
-    caller: Extension<Caller>,
     store_id: Path<String>,
-    form: Result<PageForm, FormError>,
+    form: PersonForm,
 ) -> Response {
-    change(state, caller, store_id, form, |tuple| WriteRequest {
+    change(state, store_id, form, |tuple| WriteRequest {
         deletes: vec![tuple.delete_key()],
         on_missing: OnConflict::Ignore,
         ..WriteRequest::default()
@@ -40,16 +36,10 @@ pub(crate) async fn delete(
 
 async fn change(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
     Path(store_id): Path<String>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, mut fields }: PersonForm,
     request: fn(TupleKey) -> WriteRequest,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let mut take = |name| fields.take(name).unwrap_or_default().trim().to_owned();
     let tuple = TupleKey::new(take("user"), take("relation"), take("object"));
     let actor = Actor::User { sub: session.user.user_id.to_string() };

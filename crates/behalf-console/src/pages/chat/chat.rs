@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use behalf_agent::{AgentError, Standing, ThreadSummary, TurnEvent, TurnView};
 use behalf_core::Timestamp;
 use behalf_gate::Mandate;
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm, Params};
+use behalf_http::{CspSource, FormError, HttpContext, Params, Person, PersonForm};
 use http::{StatusCode, Uri, header};
 
 use super::card::{Piece, pieces};
@@ -133,11 +132,9 @@ pub(crate) fn samples() -> Vec<Chat> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     uri: Uri,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let asked_for = Params::from_urlencoded(uri.query().unwrap_or_default().as_bytes())
         .ok()
         .and_then(|mut params| params.take("id"));
@@ -205,14 +202,8 @@ fn turn_row(turn: TurnView, page: &str, now: Timestamp) -> TurnRow {
 /// A question by form. It waits a moment for the answer, then shows the thread as it is.
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, mut fields, .. }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let mut fields = match form {
-        Ok(form) => form.fields,
-        Err(error) => return bad_form(error),
-    };
     let (Some(thread_id), Some(text)) = (fields.take("id"), fields.take("text")) else {
         return bad_form(FormError::Malformed);
     };
@@ -233,14 +224,8 @@ pub(crate) async fn post(
 /// She does not want this now.
 pub(crate) async fn cancel(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, mut fields, .. }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let mut fields = match form {
-        Ok(form) => form.fields,
-        Err(error) => return bad_form(error),
-    };
     let (Some(thread_id), Some(call_id)) = (fields.take("id"), fields.take("call_id")) else {
         return bad_form(FormError::Malformed);
     };

@@ -1,11 +1,10 @@
 //! `/console/connections`: which providers there are, and how one is added.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{ConnectionName, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::{Browser, Session};
 use behalf_store::StoreError;
 use http::StatusCode;
@@ -66,10 +65,8 @@ pub(crate) fn samples() -> Vec<List> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     match page(&context, &session, &browser).await {
         Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
         Err(error) => {

@@ -1,10 +1,9 @@
 //! What an owner does with a document: share, take back, delete.
 
-use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use behalf_gate::flows::documents::{self, DocumentError, Share, ShareRelation};
-use behalf_http::{Caller, FormError, HttpContext, PageForm};
+use behalf_http::{FormError, HttpContext, PersonForm};
 use http::{StatusCode, header};
 
 use super::{actor, address, parts, show, words};
@@ -19,43 +18,34 @@ enum Change {
 
 pub(crate) async fn share(
     state: State<HttpContext>,
-    caller: Extension<Caller>,
     id: Path<String>,
-    form: Result<PageForm, FormError>,
+    form: PersonForm,
 ) -> Response {
-    change(state, caller, id, form, Change::Share).await
+    change(state, id, form, Change::Share).await
 }
 
 pub(crate) async fn unshare(
     state: State<HttpContext>,
-    caller: Extension<Caller>,
     id: Path<String>,
-    form: Result<PageForm, FormError>,
+    form: PersonForm,
 ) -> Response {
-    change(state, caller, id, form, Change::Unshare).await
+    change(state, id, form, Change::Unshare).await
 }
 
 pub(crate) async fn delete(
     state: State<HttpContext>,
-    caller: Extension<Caller>,
     id: Path<String>,
-    form: Result<PageForm, FormError>,
+    form: PersonForm,
 ) -> Response {
-    change(state, caller, id, form, Change::Delete).await
+    change(state, id, form, Change::Delete).await
 }
 
 async fn change(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, mut fields }: PersonForm,
     change: Change,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let (user, actor) = (&session.user, actor(&session.user));
     let relation = match fields.take("relation").as_deref() {
         Some("owner") => ShareRelation::Owner,

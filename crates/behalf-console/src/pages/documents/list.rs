@@ -1,12 +1,11 @@
 //! `/console/documents`: the documents that she may read, and the search over them.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::Timestamp;
 use behalf_gate::flows::documents;
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext, Params};
+use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_retrieval::{Document, ListDocuments, Reader, RetrievalError};
 use http::StatusCode;
 
@@ -94,11 +93,9 @@ pub(crate) fn samples() -> Vec<Documents> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     // An address that cannot be read is the list from its beginning.
     let mut params =
         Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();

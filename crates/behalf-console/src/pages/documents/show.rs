@@ -1,12 +1,11 @@
 //! `/console/documents/{id}`: one document, why she can see it, and who else may.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::Timestamp;
 use behalf_gate::flows::documents::{self, DocumentError, Reason};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
+use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::{Browser, Session};
 use behalf_retrieval::{Document, as_text};
 use http::StatusCode;
@@ -96,11 +95,9 @@ pub(crate) fn samples() -> Vec<DocumentPage> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
     Path(id): Path<String>,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     page(&context, &session, &browser, &id, None).await
 }
 

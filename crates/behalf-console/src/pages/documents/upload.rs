@@ -1,11 +1,10 @@
 //! `/console/documents/new`: a new document.
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use behalf_gate::flows::documents;
-use behalf_http::{BrowserOf, Caller, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{CspSource, FormError, HttpContext, Person, PersonForm};
 use behalf_retrieval::{ContentType, NewDocument};
 use http::{StatusCode, header};
 
@@ -44,24 +43,16 @@ pub(crate) fn samples() -> Vec<Upload> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    Person { session, browser }: Person,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let frame = Frame::new(&context, &session, &browser, "/console/documents/new");
     show(StatusCode::OK, &Upload::new(frame, ContentType::Plain), true, &CspSource::default())
 }
 
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    Extension(caller): Extension<Caller>,
-    form: Result<PageForm, FormError>,
+    PersonForm { session, browser, mut fields }: PersonForm,
 ) -> Response {
-    let Caller::Person(session) = caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let mut take = |name| fields.take(name).unwrap_or_default();
     let (title, content, chosen) = (take("title"), take("content"), take("content_type"));
     let Some(content_type) = ContentType::parse(&chosen) else {

@@ -5,12 +5,11 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{PageSize, ProjectId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext};
-use behalf_identity::Resource;
+use behalf_http::{CspSource, HttpContext, Person};
+use behalf_identity::{Resource, Session};
 use behalf_store::StoreError;
 use behalf_traces::{DayFigures, ListError, TraceFilter};
 use http::StatusCode;
@@ -51,15 +50,11 @@ pub(crate) struct Deployment {
     version: &'static str,
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
-) -> Response {
-    let Caller::Person(session) = &caller else { return StatusCode::UNAUTHORIZED.into_response() };
-    let frame = Frame::new(&context, session, &browser, overview_of(&session.user));
-    let is_of_all = may_read(&session.user, Resource::Dashboards);
-    match page(&context, &caller, frame, is_of_all).await {
+pub(crate) async fn get(State(context): State<HttpContext>, person: Person) -> Response {
+    let frame =
+        Frame::new(&context, &person.session, &person.browser, overview_of(&person.session.user));
+    let is_of_all = may_read(&person.session.user, Resource::Dashboards);
+    match page(&context, &person, frame, is_of_all).await {
         Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
         Err(error) => {
             tracing::error!(%error, "the overview could not be read");
@@ -71,11 +66,11 @@ pub(crate) async fn get(
 
 async fn page(
     context: &HttpContext,
-    caller: &Caller,
+    person: &Person,
     frame: Frame,
     is_of_all: bool,
 ) -> Result<Overview, StoreError> {
-    let reader = caller.trace_reader();
+    let reader = person.trace_reader();
     let project = ProjectId::default_project();
     let figures = context.traces.figures(&project, &reader, DAYS).await?;
     let size = PageSize::new(RECENT).unwrap_or(PageSize::DEFAULT);
@@ -94,7 +89,7 @@ async fn page(
     Ok(Overview {
         frame,
         is_of_all,
-        attention: attention(context, caller).await?,
+        attention: attention(context, &person.session).await?,
         charts: charts::all(&figures),
         recent: recent.iter().map(|trace| TraceRow::new(trace, &people, now)).collect(),
         deployment,
@@ -104,9 +99,8 @@ async fn page(
 /// What waits for the person herself.
 async fn attention(
     context: &HttpContext,
-    caller: &Caller,
+    session: &Session,
 ) -> Result<Vec<(String, &'static str)>, StoreError> {
-    let Caller::Person(session) = caller else { return Ok(Vec::new()) };
     let pending = context.gate.count_pending_approvals(&session.user.user_id).await?;
     let words = counted(pending, "approval waits for you", "approvals wait for you");
     Ok((pending > 0).then_some((words, "/account/approvals")).into_iter().collect())

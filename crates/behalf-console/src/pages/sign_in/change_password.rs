@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use behalf_core::Secret;
-use behalf_http::{BrowserOf, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{BrowserOf, CspSource, HttpContext, PageForm};
 use behalf_identity::{Browser, SignInError};
 use http::StatusCode;
 
-use super::{advance, bad_form, handle, refused};
+use super::{advance, handle, refused};
 use crate::show;
 
 /// The page.
@@ -53,12 +53,8 @@ async fn page(
 
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    form: Result<PageForm, FormError>,
+    PageForm { browser, mut fields }: PageForm,
 ) -> Response {
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let mut take = |name: &str| fields.take(name).unwrap_or_default();
     let (state, password, repeated) = (take("state"), take("password"), take("repeated"));
     let (password, repeated) = (Secret::new(password), Secret::new(repeated));

@@ -94,12 +94,8 @@ fn in_words(api: Option<&Api>, scopes: &Scopes) -> Vec<AskedScope> {
 
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    form: Result<PageForm, FormError>,
+    PageForm { browser, mut fields }: PageForm,
 ) -> Response {
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let state = fields.take("state").unwrap_or_default();
     let is_allowed = match fields.take("decision").as_deref() {
         Some("allow") => true,

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::Secret;
-use behalf_http::{BrowserOf, CspSource, FormError, HttpContext, PageForm};
+use behalf_http::{BrowserOf, CspSource, HttpContext, PageForm};
 use behalf_identity::{Browser, SignInError, SignInPage};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{advance, bad_form, handle, host_of, minutes, refused};
+use super::{advance, handle, host_of, minutes, refused};
 use crate::show;
 
 /// What went wrong, above the form.
@@ -94,12 +94,8 @@ pub(crate) async fn get(
 
 pub(crate) async fn post(
     State(context): State<HttpContext>,
-    form: Result<PageForm, FormError>,
+    PageForm { browser, mut fields }: PageForm,
 ) -> Response {
-    let PageForm { browser, mut fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let mut take = |name: &str| fields.take(name).unwrap_or_default();
     let (state, username, password) = (take("state"), take("username"), take("password"));
     let password = Secret::new(password);

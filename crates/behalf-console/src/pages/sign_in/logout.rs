@@ -3,14 +3,11 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use behalf_http::{
-    BrowserOf, CspSource, FormError, HttpContext, PageForm, Params, ParamsError, SetCookie,
-};
+use behalf_http::{BrowserOf, CspSource, HttpContext, PageForm, Params, ParamsError, SetCookie};
 use behalf_identity::{LogoutError, LogoutOutcome, LogoutRequest};
 use behalf_store::StoreError;
 use http::{StatusCode, header};
 
-use super::bad_form;
 use super::message::Message;
 use crate::{error_page, show};
 
@@ -72,12 +69,8 @@ pub(crate) async fn oidc(
 /// The answer to [`ConfirmLogout`].
 pub(crate) async fn confirm(
     State(context): State<HttpContext>,
-    form: Result<PageForm, FormError>,
+    PageForm { browser, fields }: PageForm,
 ) -> Response {
-    let PageForm { browser, fields } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     let request = request(fields, "post_logout_redirect_uri");
     answer(&context, context.identity.rp_initiated_logout(&request, &browser, true).await)
 }
@@ -85,12 +78,8 @@ pub(crate) async fn confirm(
 /// The button in the rail.
 pub(crate) async fn sign_out(
     State(context): State<HttpContext>,
-    form: Result<PageForm, FormError>,
+    PageForm { browser, .. }: PageForm,
 ) -> Response {
-    let PageForm { browser, .. } = match form {
-        Ok(form) => form,
-        Err(error) => return bad_form(error),
-    };
     answer(&context, context.identity.logout(&LogoutRequest::default(), &browser).await)
 }
 

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{PageSize, ProjectId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext, Params};
+use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_traces::{ListError, TraceFilter};
 use http::StatusCode;
 
@@ -139,15 +138,13 @@ fn since(current: &str) -> Vec<Choice> {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    person: Person,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = &caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let now = context.identity.now();
     let Some(asked) = Asked::read(&query.unwrap_or_default(), now) else { return bad_address() };
-    let frame = Frame::new(&context, session, &browser, "/console/traces");
-    match page(&context, &caller, frame, &asked, now).await {
+    let frame = Frame::new(&context, &person.session, &person.browser, "/console/traces");
+    match page(&context, &person, frame, &asked, now).await {
         Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
         Err(ListError::PageToken(_)) => bad_address(),
         Err(ListError::Store(error)) => {
@@ -165,12 +162,12 @@ fn bad_address() -> Response {
 
 async fn page(
     context: &HttpContext,
-    caller: &Caller,
+    person: &Person,
     frame: Frame,
     asked: &Asked,
     now: Timestamp,
 ) -> Result<Traces, ListError> {
-    let reader = caller.trace_reader();
+    let reader = person.trace_reader();
     let project = ProjectId::default_project();
     let token = asked.page_token.as_deref();
     let size = PageSize::DEFAULT;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{ProjectId, Timestamp};
-use behalf_http::{BrowserOf, Caller, CspSource, HttpContext, Params};
+use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_store::StoreError;
 use behalf_traces::{
     ContentRight, PRICE_DATE, SpanDetail, SpanKind, SpanStatus, SpanSummary, Trace,
@@ -67,15 +66,13 @@ pub(crate) struct SpanFacts {
 
 pub(crate) async fn get(
     State(context): State<HttpContext>,
-    BrowserOf(browser): BrowserOf,
-    Extension(caller): Extension<Caller>,
+    person: Person,
     Path(trace_id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Caller::Person(session) = &caller else { return StatusCode::UNAUTHORIZED.into_response() };
     let params = Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    let frame = Frame::new(&context, session, &browser, "/console/traces");
-    match page(&context, &caller, frame, &trace_id, &params).await {
+    let frame = Frame::new(&context, &person.session, &person.browser, "/console/traces");
+    match page(&context, &person, frame, &trace_id, &params).await {
         Ok(Some(page)) => show(StatusCode::OK, &page, true, &CspSource::default()),
         Ok(None) => {
             let text = "There is no run with this id that you can see.";
@@ -91,13 +88,13 @@ pub(crate) async fn get(
 
 async fn page(
     context: &HttpContext,
-    caller: &Caller,
+    person: &Person,
     frame: Frame,
     trace_id: &str,
     params: &Params,
 ) -> Result<Option<TracePage>, StoreError> {
     let project = ProjectId::default_project();
-    let found = context.traces.find(&project, &caller.trace_reader(), trace_id).await?;
+    let found = context.traces.find(&project, &person.trace_reader(), trace_id).await?;
     let Some(trace) = found else { return Ok(None) };
     let asked = params.find("span").unwrap_or_default();
     let selected = trace.spans.iter().find(|span| span.span_id == asked);
