@@ -130,7 +130,9 @@ async function expires(at) {
   await question.reload();
   const log = await question.innerText('main');
   ok(log.includes('tool_call.expired') && !log.includes('tool_call.started'), 'nothing was sent');
-  await page.context().close();
+  // Left open: a page that follows live does not keep the server from stopping.
+  await question.goto(`${at.base}/account/approvals`);
+  return page.context();
 }
 
 try {
@@ -181,7 +183,14 @@ try {
 
   // Expired: in front of her, on a server of its own.
   const brief = await startDemo({ args: ['--approval-lifetime', '8'] });
-  await expires(brief).finally(() => brief.stop());
+  const left = await expires(brief).catch(async (error) => {
+    await brief.stop();
+    throw error;
+  });
+  const told = Date.now();
+  await brief.stop();
+  ok(Date.now() - told < 5_000, `the server stops at once, not after ${Date.now() - told} ms`);
+  await left.close();
   brief.forget();
 
   // 4. Documents: each finds what she may read.

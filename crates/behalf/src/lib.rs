@@ -14,6 +14,7 @@ mod dev_ca;
 mod sequencer;
 mod server;
 pub mod setup_file;
+mod slow_body;
 mod system;
 pub mod wiring;
 

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use behalf_http::{HttpContext, PeerAddress};
+use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,6 +23,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+
+use crate::slow_body;
 
 /// Connections open at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 8192;
@@ -86,15 +90,16 @@ impl Listener {
             let router = router.clone();
             let watcher = graceful.watcher();
             let tls = self.tls.clone();
+            let stopped = shutdown.clone();
             tasks.spawn(async move {
                 let _place = place;
                 match tls {
-                    None => connection(stream, peer, false, router, watcher).await,
+                    None => connection(stream, peer, false, router, watcher, stopped).await,
                     Some(acceptor) => {
                         let handshake = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream));
                         match handshake.await {
                             Ok(Ok(stream)) => {
-                                connection(stream, peer, true, router, watcher).await;
+                                connection(stream, peer, true, router, watcher, stopped).await;
                             }
                             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                             Err(_late) => tracing::debug!("TLS handshake took too long"),
@@ -121,12 +126,14 @@ async fn connection(
     is_https: bool,
     router: Router,
     watcher: hyper_util::server::graceful::Watcher,
+    stopped: watch::Receiver<bool>,
 ) {
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));
         request.extensions_mut().insert(Scheme { is_https });
-        request.map(axum::body::Body::new)
+        request.map(Body::new)
     });
+    let service = service.map_response(move |response| until_stopped(response, stopped.clone()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
@@ -136,6 +143,17 @@ async fn connection(
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(error = %error, "a connection ended early");
     }
+}
+
+/// An event stream has no end of its own: it goes on until the server stops, and whoever follows
+/// connects again.
+fn until_stopped(response: Response, mut stopped: watch::Receiver<bool>) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let over = async move { drop(stopped.wait_for(|is_over| *is_over).await) };
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(over))))
 }
 
 /// A page asked at another name or listener is redirected to the issuer, where its cookie and its
@@ -177,7 +195,7 @@ fn is_page(path: &str) -> bool {
 }
 
 /// What is done around every request, in one layer because each layer costs the hot routes: a page
-/// asked elsewhere is sent to the issuer, the theme is read, every answer gets its headers, and one
+/// asked elsewhere is sent to the issuer, a body gets its time, the theme is read, every answer gets its headers, and one
 /// line is logged. Never the query, headers or body: they hold codes and tokens.
 pub(crate) async fn around(
     State(context): State<HttpContext>,
@@ -189,7 +207,10 @@ pub(crate) async fn around(
     let path = request.uri().path().to_owned();
     let response = match leave_for_issuer(&context, &request) {
         Some(response) => response,
-        None => behalf_console::with_theme(request, next).await,
+        None => {
+            let (request, lateness) = slow_body::timed(request);
+            lateness.or(behalf_console::with_theme(request, next).await)
+        }
     };
     let response = behalf_http::security_headers(response);
     let status = response.status().as_u16();
