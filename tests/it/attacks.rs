@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use behalf_core::Actor;
+use behalf_gate::flows::ApplyOptions;
 use behalf_tests::{Answer, Browser, Client, TestServer, post_form, query_of};
 use http::{Method, Request, header};
 use serde_json::json;
@@ -395,4 +397,20 @@ async fn a_form_of_another_site_takes_nobodys_session_away() {
     browser.get(&server, "/account").await.answer.expect(200);
     let long = vec![("state".to_owned(), "s".repeat(9_000))];
     browser.post_cross_site(&server, "/authorize", &long).await.answer.expect(400);
+}
+
+#[tokio::test]
+async fn a_reset_password_ends_the_sessions_and_refresh_tokens_of_the_old_one() {
+    let server = world::start().await;
+    let mut browser = world::signed_in(&server).await;
+    let mut others = world::signed_in_as(&server, "other").await;
+    let offline = [("scope", "openid offline_access")];
+    let tokens = world::password_grant(&server, &WEB, "owner", &offline).await.expect(200).json();
+    let options = ApplyOptions { actor: Actor::System, is_dry_run: false, resets_secrets: true };
+    let reset = r#"users: [{user_id: "auth0|owner", password: another-password}]"#;
+    server.apply_with(reset, &options).await.unwrap();
+    assert_eq!(browser.get(&server, "/account").await.answer.status.as_u16(), 302);
+    let refreshed = WEB.refresh(&server, text(&tokens, "refresh_token"), &[]).await;
+    assert_refused(refreshed, 400, "invalid_grant");
+    others.get(&server, "/account").await.answer.expect(200);
 }

@@ -20,6 +20,7 @@ mod conformance_language;
 mod connect;
 mod consent;
 mod console;
+mod cross_origin;
 mod documents;
 mod exchange;
 mod export;

@@ -464,7 +464,7 @@ async fn other_methods_are_not_there() {
         for path in ["/oauth/token", "/oauth/revoke"] {
             let request = Request::builder().method(&method).uri(format!("{path}?{GRANT}"));
             let answer = server.send(request.body(Body::empty()).unwrap()).await.expect(405);
-            assert_eq!(answer.header(header::ALLOW), "POST", "{method} {path}");
+            assert_eq!(answer.header(header::ALLOW), "POST,OPTIONS", "{method} {path}");
         }
     }
 }

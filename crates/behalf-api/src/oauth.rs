@@ -10,32 +10,38 @@ mod revoke;
 mod token;
 mod userinfo;
 
-use behalf_http::{HttpContext, Routes, Rule};
+use behalf_http::{HttpContext, Routes, Rule, cors};
 use http::Method;
+
+/// What single-page applications call from their own pages.
+const CROSS_ORIGIN: [&str; 6] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/jwks.json",
+    "/oauth/token",
+    "/oauth/revoke",
+    "/userinfo",
+];
 
 /// Every route of the dialect.
 pub fn routes(context: &HttpContext) -> Routes {
     const OPENID: &str = "openid";
-    let userinfo = Rule::Bearer(behalf_identity::OwnApi::UserInfo, OPENID);
-    Routes::new(context.clone(), error::denied)
-        .route(
-            Method::GET,
-            "/.well-known/openid-configuration",
-            Rule::Public,
-            discovery::configuration,
-        )
-        .route(
-            Method::GET,
-            "/.well-known/oauth-authorization-server",
-            Rule::Public,
-            discovery::configuration,
-        )
-        .route(Method::GET, "/.well-known/jwks.json", Rule::Public, discovery::jwks)
-        .route(Method::GET, "/authorize", Rule::Public, authorize::get)
-        .route(Method::POST, "/authorize", Rule::Public, authorize::post)
-        .route(Method::POST, "/bc-authorize", Rule::Public, backchannel::post)
-        .route(Method::POST, "/oauth/token", Rule::Public, token::post)
-        .route(Method::POST, "/oauth/revoke", Rule::Public, revoke::post)
-        .route(Method::GET, "/userinfo", userinfo, userinfo::get)
-        .route(Method::POST, "/userinfo", userinfo, userinfo::get)
+    let [configuration, metadata, jwks, token, revoke, userinfo] = CROSS_ORIGIN;
+    let has_openid = Rule::Bearer(behalf_identity::OwnApi::UserInfo, OPENID);
+    let (get, post) = (Method::GET, Method::POST);
+    let routes = Routes::new(context.clone(), error::denied)
+        .route(get.clone(), "/authorize", Rule::Public, authorize::get)
+        .route(post.clone(), "/authorize", Rule::Public, authorize::post)
+        .route(post.clone(), "/bc-authorize", Rule::Public, backchannel::post)
+        .cross_origin()
+        .route(get.clone(), configuration, Rule::Public, discovery::configuration)
+        .route(get.clone(), metadata, Rule::Public, discovery::configuration)
+        .route(get.clone(), jwks, Rule::Public, discovery::jwks)
+        .route(post.clone(), token, Rule::Public, token::post)
+        .route(post.clone(), revoke, Rule::Public, revoke::post)
+        .route(get, userinfo, has_openid, userinfo::get)
+        .route(post, userinfo, has_openid, userinfo::get);
+    CROSS_ORIGIN.into_iter().fold(routes, |routes, path| {
+        routes.route(Method::OPTIONS, path, Rule::Public, cors::preflight)
+    })
 }

@@ -22,6 +22,7 @@ use http::uri::Authority;
 use http::{Method, StatusCode};
 
 use crate::browser::browser_of;
+use crate::cors;
 use crate::form::is_foreign;
 use crate::next::{location_of, with_cookie};
 use crate::{HttpContext, Services};
@@ -153,18 +154,33 @@ pub struct Routes {
     router: Router<HttpContext>,
     rules: Vec<RouteRule>,
     body_limit: Option<usize>,
+    is_cross_origin: bool,
 }
 
 impl Routes {
     /// No routes yet.
     pub fn new(context: HttpContext, shape: DenialShape) -> Self {
-        Self { context, shape, router: Router::new(), rules: Vec::new(), body_limit: None }
+        Self {
+            context,
+            shape,
+            router: Router::new(),
+            rules: Vec::new(),
+            body_limit: None,
+            is_cross_origin: false,
+        }
     }
 
     /// The routes added from here on read bodies of up to `bytes`.
     #[must_use]
     pub const fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = Some(bytes);
+        self
+    }
+
+    /// The routes added from here on answer the pages of applications too (see [`cors`]).
+    #[must_use]
+    pub const fn cross_origin(mut self) -> Self {
+        self.is_cross_origin = true;
         self
     }
 
@@ -181,7 +197,11 @@ impl Routes {
             if let Some(bytes) = self.body_limit {
                 route = route.route_layer(DefaultBodyLimit::max(bytes));
             }
-            let route = route.route_layer(from_fn_with_state(guard, enforce));
+            let mut route = route.route_layer(from_fn_with_state(guard, enforce));
+            if self.is_cross_origin {
+                let context = self.context.clone();
+                route = route.route_layer(from_fn_with_state(context, cors::answer));
+            }
             self.router = self.router.route(path, route);
             self.rules.push(RouteRule { method, path, rule });
         }

@@ -5,10 +5,12 @@
 
 mod access;
 mod browser;
+pub mod cors;
 mod form;
 mod headers;
 mod next;
 mod params;
+mod person;
 mod reader;
 
 use std::ops::Deref;
@@ -32,6 +34,7 @@ pub use form::{FormError, PageForm, TOKEN_FIELD, is_foreign};
 pub use headers::{CspSource, page_headers, security_headers};
 pub use next::{location_of, with_cookie};
 pub use params::{Params, ParamsError};
+pub use person::{Person, PersonForm};
 
 /// How an error is shown to a person: status, title, what happened and what to do next. The console
 /// renders it; APIs that answer browsers call it.

@@ -257,6 +257,25 @@ impl Identity {
         rows.into_iter().map(Client::from_row).collect()
     }
 
+    /// True if pages of that origin may call token endpoints: a client names it, byte by byte.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_web_origin(&self, origin: &str) -> Result<bool, StoreError> {
+        const LONGEST: usize = 255;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-[]".contains(&byte);
+        if origin.len() > LONGEST || !origin.bytes().all(is_plain) {
+            return Ok(false);
+        }
+        for row in clients::list_naming(self.storage(), self.tenant(), origin).await? {
+            let client = Client::from_row(row)?;
+            if client.settings.web_origins.iter().any(|known| known == origin) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The client that the credentials prove. A confidential client must show its secret; a public
     /// one must show none, so that "any secret" never passes for one (CVE-2026-92289).
     ///

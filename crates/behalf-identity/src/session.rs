@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, Secret, SessionId, Timestamp, UserId};
 use behalf_crypto::opaque;
+use behalf_store::identity::grants;
 use behalf_store::identity::sessions::{self, SessionRow};
 use behalf_store::{StoreError, UnitOfWork};
 
@@ -69,6 +70,14 @@ impl Identity {
             Some(row) => self.session_from_row(row).await,
             None => Ok(None),
         }
+    }
+
+    /// Ends every session and refresh token of the person, in `unit`: whoever knew her old password
+    /// may hold them.
+    pub(crate) fn end_everything(&self, unit: &mut UnitOfWork, user_id: &UserId) {
+        let now = self.now();
+        unit.add(sessions::end_all(self.tenant(), user_id, now));
+        unit.add(grants::revoke_families_of(self.tenant(), user_id, now));
     }
 
     /// The person's live sessions, newest first.

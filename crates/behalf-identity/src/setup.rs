@@ -337,6 +337,7 @@ impl Plan<'_> {
             let phc = identity.hash(password).await?;
             self.unit.add(users::set_password(tenant, &entry.user_id, &phc, false, now));
             if known.is_some() {
+                identity.end_everything(self.unit, &entry.user_id);
                 self.record(EventKind::UserPasswordChanged, "sub", id);
                 self.changed(false, "password of user", id);
             }

@@ -281,6 +281,7 @@ impl Identity {
         let phc = phc.map_err(CredentialsError::from)?;
         let mut unit = self.unit();
         unit.add(users::set_password(self.tenant(), &user_id, &phc, false, self.now()));
+        self.end_everything(&mut unit, &user_id);
         unit.record(&Event::new(
             self.tenant(),
             EventKind::UserPasswordChanged,

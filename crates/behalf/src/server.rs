@@ -133,7 +133,7 @@ async fn connection(
         request.extensions_mut().insert(Scheme { is_https });
         request.map(Body::new)
     });
-    let service = service.map_response(move |response| until_stopped(response, stopped.clone()));
+    let service = service.map_response(move |response| until_stopped(response, stopped));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);

@@ -1,0 +1,60 @@
+//! Calls from the pages of applications (Fetch §3.3, CORS): answered to the origins that a client
+//! names as its `web_origins`, on the routes that single-page applications need, and never with
+//! our cookie.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use crate::HttpContext;
+
+/// What an allowed origin may send, and for how many seconds a browser need not ask again.
+const PREFLIGHT: [(HeaderName, HeaderValue); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("authorization, content-type, auth0-client"),
+    ),
+    (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+];
+
+/// `OPTIONS`: may a page of that origin ask, and how?
+pub async fn preflight(State(context): State<HttpContext>, headers: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if allowed(&context, &headers).await.is_some() {
+        response.headers_mut().extend(PREFLIGHT);
+    }
+    response
+}
+
+/// Lets pages of an allowed origin read the answer, also when it is a refusal.
+pub(crate) async fn answer(
+    State(context): State<HttpContext>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let origin = allowed(&context, request.headers()).await;
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    // A cache must not give one origin's answer to another.
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let seen = HeaderValue::from_static("retry-after, www-authenticate");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, seen);
+    }
+    response
+}
+
+/// The request's origin, if a client names it. What cannot be looked up is not allowed.
+async fn allowed(context: &HttpContext, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    let is_known = context.identity.is_web_origin(origin.to_str().ok()?).await;
+    let is_known = is_known.unwrap_or_else(|error| {
+        tracing::error!(%error, "the origins of clients could not be looked up");
+        false
+    });
+    is_known.then(|| origin.clone())
+}
