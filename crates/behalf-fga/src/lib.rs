@@ -38,9 +38,9 @@ pub use store::{
     MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, WriteRequest,
 };
 pub use store_file::{
-    Assertion, CheckTest, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource, PlacedTuple,
-    ReadFile, StoreFile, StoreFileError, StoreFileErrors, StoreTest, TupleFileError, TupleSource,
-    is_valid_object_id, load_model, parse_tuples,
+    Assertion, CheckTest, Failure, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource,
+    Passed, PlacedTuple, ReadFile, Report, StoreFile, StoreFileError, StoreFileErrors, StoreTest,
+    TupleFileError, TupleSource, is_valid_object_id, load_model, parse_tuples,
 };
 pub use tuple::{TupleCondition, TupleKey, Validity};
 pub use yaml::{Position, Region};

@@ -1,11 +1,13 @@
 //! Store files, `*.fga.yaml`: a model, tuples, and tests of both, in OpenFGA's format.
 //!
 //! [`StoreFile::parse`] reads and validates one file; [`StoreFile::load`] adds the files it names,
-//! which the caller reads, since nothing here does IO. Beyond the format's first version it takes
-//! what OpenFGA's command line takes: several `users`, `objects` and `tuple_files`.
+//! which the caller reads, since nothing here does IO; [`LoadedStore::run`] runs the tests in memory.
+//! Beyond the format's first version it takes what OpenFGA's command line takes: several `users`,
+//! `objects` and `tuple_files`.
 
 mod load;
 mod parse;
+mod run;
 mod tuples;
 
 use std::fmt;
@@ -13,6 +15,7 @@ use std::fmt;
 use serde_json::{Map, Value as Json};
 
 pub use load::{LoadedStore, ReadFile};
+pub use run::{Failure, Passed, Report};
 pub use tuples::{TupleFileError, parse_tuples};
 
 use crate::model::AuthorizationModel;

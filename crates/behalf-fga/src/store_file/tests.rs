@@ -146,3 +146,106 @@ fn an_alias_stands_for_what_it_names() {
     assert_eq!(file.tuples.inline[1].tuple.user, "user:ann");
     assert!(matches!(file.model, ModelSource::File(..)));
 }
+
+const TESTED: &str = "\
+model: |
+  model
+    schema 1.1
+  type user
+  type group
+    relations
+      define member: [user]
+  type doc
+    relations
+      define viewer: [user, user:*, group#member] but not blocked
+      define blocked: [user]
+      define limited: [user with small]
+  condition small(x: int) {
+    x < 10
+  }
+tuples:
+  - {user: 'user:ann', relation: member, object: 'group:g'}
+  - {user: 'group:g#member', relation: viewer, object: 'doc:1'}
+  - {user: 'user:ann', relation: limited, object: 'doc:1', condition: {name: small}}
+tests:
+  - name: first
+    tuples:
+      - {user: 'user:*', relation: viewer, object: 'doc:2'}
+      - {user: 'user:bob', relation: blocked, object: 'doc:2'}
+    check:
+      - users: ['user:ann', 'user:bob']
+        objects: ['doc:1', 'doc:2']
+        assertions:
+          viewer: true
+      - user: user:ann
+        object: doc:1
+        context: {x: 11}
+        assertions:
+          limited: true
+    list_objects:
+      - user: user:bob
+        type: doc
+        assertions:
+          viewer: ['doc:2', 'doc:3']
+    list_users:
+      - object: doc:2
+        user_filter: [{type: user}]
+        assertions:
+          viewer: {users: ['user:*']}
+          blocked: {users: ['user:bob']}
+  - name: second
+    check:
+      - {user: 'user:ann', object: 'doc:1', assertions: {viewer: true, limited: false}}
+    list_users:
+      - object: doc:1
+        user_filter: [{type: group, relation: member}]
+        assertions:
+          viewer: {users: ['group:g#member']}
+";
+
+#[test]
+fn tests_say_what_was_expected_and_what_came() {
+    let report = load(TESTED, &[]).unwrap().run().unwrap();
+    let shown: Vec<String> = report
+        .failures
+        .iter()
+        .map(|f| {
+            format!(
+                "{}: {}:{}: {} {} / {}",
+                f.place.line + 1,
+                f.place.column + 1,
+                f.test,
+                f.question,
+                f.expected,
+                f.got
+            )
+        })
+        .collect();
+    expect_test::expect![[r#"
+        29: 11:first: is user:bob viewer of doc:1? true / false
+        29: 11:first: is user:bob viewer of doc:2? true / false
+        34: 11:first: is user:ann limited of doc:1? with {"x":11} true / false
+        39: 11:first: of which doc is user:bob viewer? doc:2, doc:3 / none; missing: doc:2, doc:3
+        48: 72:second: is user:ann limited of doc:1? false / an error: failed to evaluate relationship condition: 'small' - tuple is missing context parameters '[x]'"#]]
+    .assert_eq(&shown.join("\n"));
+    assert_eq!(report.tests.to_string(), "0/2");
+    assert_eq!(report.checks.to_string(), "3/7");
+    assert_eq!(report.list_objects.to_string(), "0/1");
+    assert_eq!(report.list_users.to_string(), "3/3");
+}
+
+#[test]
+fn a_tuple_that_is_refused_is_found() {
+    let text = TESTED.replace("object: 'group:g'}", "object: 'doc:g'}");
+    let error = load(&text, &[]).unwrap().run().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "17:5: Invalid tuple 'doc:g#member@user:ann'. Reason: relation 'doc#member' not found"
+    );
+    let text = TESTED.replace("type group\n", "type groups\n");
+    let error = load(&text, &[]).unwrap().run().unwrap_err();
+    assert!(error.to_string().starts_with("10:"), "{error}");
+    let text = TESTED.replace("x < 10", "y < 10");
+    let error = load(&text, &[]).unwrap().run().unwrap_err();
+    assert!(error.to_string().contains("undeclared reference to 'y'"), "{error}");
+}
