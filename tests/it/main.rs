@@ -25,6 +25,7 @@ mod documents;
 mod exchange;
 mod export;
 mod fga;
+mod fga_cli;
 mod gate;
 mod kill;
 mod ledger;

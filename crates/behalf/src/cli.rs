@@ -1,5 +1,7 @@
 //! The command line. Each flag has a `BEHALF_…` variable and a key in `behalf.toml`.
 
+pub mod fga;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +30,9 @@ pub enum Command {
     /// Work with documents.
     #[command(subcommand)]
     Documents(DocumentsCommand),
+    /// Work with authorization models and their tests.
+    #[command(subcommand)]
+    Fga(fga::FgaCommand),
     /// Take records out of the log, with the proofs that they are what it signed.
     Export(ExportArgs),
     /// Check an export or a receipt, offline: exit 0 valid, 1 invalid, 2 not a bundle.

@@ -4,6 +4,7 @@ mod apply;
 mod demo;
 mod documents;
 mod export;
+mod fga;
 mod migrate;
 mod serve;
 mod verify;
@@ -37,6 +38,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Verify(args) => return verify::verify(&args),
+        Command::Fga(command) => return fga::fga(&command),
         Command::Export(args) => export::export(args).await,
         Command::Serve(args) => {
             start_logging("info");

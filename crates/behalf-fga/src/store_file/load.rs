@@ -196,10 +196,13 @@ fn one(message: String, file: Option<&str>, region: Region) -> StoreFileErrors {
 }
 
 fn of_dsl(error: &DslError, file: Option<&str>) -> StoreFileError {
-    let hint = error.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+    let message = match error.hint() {
+        Some(hint) => format!("{}; {hint}", error.message.trim_end_matches('.')),
+        None => error.message.clone(),
+    };
     let line = error.span.line;
     StoreFileError {
-        message: format!("{}{hint}", error.message),
+        message,
         keyword: error.kind.map_or("syntax", |kind| kind.name()),
         path: String::new(),
         file: file.map(ToOwned::to_owned),

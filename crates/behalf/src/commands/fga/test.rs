@@ -1,0 +1,66 @@
+//! `behalf fga test`: every assertion of store files, and what does not hold.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use behalf_fga::{Report, StoreFile, StoreFileErrors};
+
+use super::{INVALID, Root, UNREADABLE, place};
+use crate::cli::fga::FgaTestArgs;
+
+pub(super) fn test(args: &FgaTestArgs) -> ExitCode {
+    let mut total = Report::default();
+    let mut is_unreadable = false;
+    for file in &args.files {
+        let root = Root::new(file, args.allow_external_files);
+        let text = match root.read() {
+            Ok(text) => text,
+            Err(reason) => {
+                eprintln!("{}: {reason}", file.display());
+                is_unreadable = true;
+                continue;
+            }
+        };
+        match run(&root, &text) {
+            Ok(report) => {
+                print(file, &report);
+                total.tests += report.tests;
+                total.checks += report.checks;
+                total.list_objects += report.list_objects;
+                total.list_users += report.list_users;
+                total.failures.extend(report.failures);
+            }
+            Err(errors) => {
+                root.print(&errors);
+                is_unreadable = true;
+            }
+        }
+    }
+    let Report { tests, checks, list_objects, list_users, failures } = total;
+    println!(
+        "tests {tests}, checks {checks}, list objects {list_objects}, list users {list_users}"
+    );
+    match (is_unreadable, failures.is_empty()) {
+        (true, _) => ExitCode::from(UNREADABLE),
+        (false, false) => ExitCode::from(INVALID),
+        (false, true) => ExitCode::SUCCESS,
+    }
+}
+
+fn run(root: &Root, text: &str) -> Result<Report, StoreFileErrors> {
+    let file = StoreFile::parse(text)?;
+    let loaded = file.load(&mut |name| root.read_named(name))?;
+    for warning in &loaded.warnings {
+        eprintln!("{}: warning: {}", place(&root.path, warning.region.start), warning.message);
+    }
+    loaded.run()
+}
+
+fn print(file: &Path, report: &Report) {
+    for failure in &report.failures {
+        let name = if failure.test.is_empty() { "a test without a name" } else { &failure.test };
+        println!("{}: {name}: {}", place(file, failure.place), failure.question);
+        println!("    expected  {}", failure.expected);
+        println!("    got       {}", failure.got);
+    }
+}
