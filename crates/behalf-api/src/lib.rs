@@ -9,5 +9,6 @@ pub mod health;
 mod json_body;
 pub mod me;
 pub mod oauth;
+pub mod openapi;
 pub mod problem;
 pub mod traces;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use behalf_core::Page;
 use behalf_fga::{CheckRequest, FilterRequest, ListObjectsRequest, RequestContext, RequestError};
 use behalf_fga::{Snapshot, StoreModel, TupleKey};
+use metrics::counter;
 
 use crate::Authz;
 use crate::error::AuthzError;
@@ -54,12 +55,16 @@ impl At {
     /// # Errors
     /// When the question is invalid under the model, or a bound is reached; never an "allowed".
     pub fn check(&self, check: &CheckRequest<'_>) -> Result<bool, RequestError> {
-        self.snapshot.check(&self.model, check)
+        let result = self.snapshot.check(&self.model, check);
+        count_check(&result);
+        result
     }
 
     /// Answers each check for itself.
     pub fn batch_check(&self, checks: &[CheckRequest<'_>]) -> Vec<Result<bool, RequestError>> {
-        self.snapshot.batch_check(&self.model, checks)
+        let results = self.snapshot.batch_check(&self.model, checks);
+        results.iter().for_each(count_check);
+        results
     }
 
     /// Every object of the type to which the user has the relation.
@@ -177,6 +182,16 @@ impl Authz {
         let value = at.check(&CheckRequest { user, relation, object, request })?;
         Ok(Answer { value, revision: at.revision(), model_id: at.model_id })
     }
+}
+
+/// Counts an answer, for the operator.
+fn count_check(result: &Result<bool, RequestError>) {
+    let answer = match result {
+        Ok(true) => "allowed",
+        Ok(false) => "denied",
+        Err(_) => "error",
+    };
+    counter!("behalf_fga_checks_total", "answer" => answer).increment(1);
 }
 
 /// A continuation token: the last tuple's key as hexadecimal JSON, within OpenFGA's pattern.

@@ -9,6 +9,7 @@ use behalf_identity::Identity;
 use behalf_store::gate::{approvals, calls, interrupts};
 use behalf_store::{Storage, StoreError, UnitOfWork};
 use behalf_vault::{ProviderToken, Vault};
+use metrics::counter;
 use tokio::sync::broadcast;
 
 use crate::approval::{self, Approval, NewApproval, Question, Source, Status};
@@ -136,7 +137,10 @@ impl Gate {
         for _attempt in 0..ATTEMPTS {
             match self.try_ask(call, &digest).await {
                 Err(GateError::Store(StoreError::Conflict { .. })) => {}
-                result => return result,
+                result => {
+                    count_decision(&result);
+                    return result;
+                }
             }
         }
         Err(GateError::Contention)
@@ -569,6 +573,16 @@ impl Gate {
         }
         Err(GateError::Contention)
     }
+}
+
+/// Counts what was decided, for the operator; the record is the event.
+fn count_decision(result: &Result<Asked, GateError>) {
+    let outcome = match result {
+        Ok(Asked::Decided(outcome)) => outcome.as_str(),
+        Ok(Asked::Ended(_)) => return,
+        Err(_) => "error",
+    };
+    counter!("behalf_decisions_total", "outcome" => outcome).increment(1);
 }
 
 /// True if the person approved exactly this call.

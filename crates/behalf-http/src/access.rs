@@ -216,6 +216,11 @@ impl Routes {
         self
     }
 
+    /// The table of every route added so far.
+    pub fn rules(&self) -> &[RouteRule] {
+        &self.rules
+    }
+
     /// The router, and the table of every route in it.
     pub fn into_parts(self) -> (Router<HttpContext>, Vec<RouteRule>) {
         (self.router, self.rules)
@@ -380,7 +385,7 @@ async fn admit_api(
 }
 
 /// The scope of a project's key that opens what this scope of the API opens.
-fn project_scope(scope: &str) -> Option<&'static str> {
+pub fn project_scope(scope: &str) -> Option<&'static str> {
     (scope == "read:traces").then_some("traces:read")
 }
 

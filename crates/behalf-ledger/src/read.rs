@@ -3,6 +3,7 @@
 use behalf_core::{ProjectId, Timestamp};
 use behalf_store::ledger::leaves::{LeafFilter, LeafRow};
 use behalf_store::ledger::{checkpoints, leaves, logs};
+use behalf_store::outbox;
 use behalf_verify::merkle::tiles::{Tile, TileKind, format_bundle};
 use behalf_verify::merkle::{Hash, inclusion_proof};
 
@@ -103,6 +104,19 @@ impl Ledger {
             checkpoint,
             fault,
         })
+    }
+
+    /// How many events have no leaf yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_waiting(&self) -> Result<i64, LedgerError> {
+        Ok(outbox::count(self.storage(), self.tenant()).await?)
+    }
+
+    /// How many units of work wait for the embedded store.
+    pub fn queue_depth(&self) -> usize {
+        self.storage().queue_depth()
     }
 
     /// The projects that have a log.

@@ -42,6 +42,18 @@ pub(crate) fn insert(id: &str, now: Timestamp, event: &Event) -> Statement {
     .bind(now)
 }
 
+/// How many events have no leaf yet.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn count(storage: &Storage, tenant: &TenantId) -> Result<i64, StoreError> {
+    const COUNT: &str = "SELECT COUNT(*) FROM outbox WHERE tenant_id = $1";
+    match storage.find(COUNT, [tenant.into()]).await? {
+        Some(mut row) => row.take(0),
+        None => Ok(0),
+    }
+}
+
 /// The oldest `limit` events that have no leaf yet, in the order of their commits.
 ///
 /// # Errors

@@ -92,6 +92,11 @@ impl Sqlite {
         answer.await.unwrap_or_else(|_dropped| Err(closed()))
     }
 
+    pub(crate) fn queue_depth(&self) -> usize {
+        let jobs = &self.shared.jobs;
+        jobs.max_capacity().saturating_sub(jobs.capacity())
+    }
+
     pub(crate) fn query(&self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, StoreError> {
         let reader = self.take_reader()?;
         let rows = connection::query(&reader, sql.sqlite, params);

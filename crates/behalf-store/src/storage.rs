@@ -1,8 +1,10 @@
 //! The port: the engine is chosen once, when the storage is opened.
 
 use std::path::Path;
+use std::time::Instant;
 
 use behalf_core::Timestamp;
+use metrics::{counter, histogram};
 
 use crate::error::StoreError;
 use crate::migrations::{MigrationStatus, Phase};
@@ -80,9 +82,26 @@ impl Storage {
     /// # Errors
     /// `Conflict` when a precondition fails; `Unavailable` when the database cannot serve.
     pub async fn commit(&self, unit: UnitOfWork) -> Result<Committed, StoreError> {
-        match &self.engine {
+        let began = Instant::now();
+        let result = match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.commit(unit).await,
             Engine::Postgres(postgres) => postgres.commit(unit).await,
+        };
+        let outcome = match &result {
+            Ok(_) => "stored",
+            Err(StoreError::Conflict { .. }) => "conflict",
+            Err(_) => "failed",
+        };
+        counter!("behalf_commits_total", "outcome" => outcome).increment(1);
+        histogram!("behalf_commit_duration_seconds").record(began.elapsed());
+        result
+    }
+
+    /// How many units wait for the embedded store's writer; PostgreSQL has no such queue.
+    pub fn queue_depth(&self) -> usize {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.queue_depth(),
+            Engine::Postgres(_) => 0,
         }
     }
 

@@ -16,6 +16,7 @@ mod server;
 pub mod setup_file;
 mod slow_body;
 mod system;
+mod telemetry;
 pub mod wiring;
 
 pub use commands::run;

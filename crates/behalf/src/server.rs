@@ -1,5 +1,6 @@
 //! Listeners: HTTP/1.1, h2c and TLS with ALPN, drained on shutdown.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,16 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use behalf_http::{HttpContext, PeerAddress};
 use futures_util::StreamExt as _;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use metrics::{counter, histogram};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -194,6 +196,28 @@ fn is_page(path: &str) -> bool {
         })
 }
 
+/// Measures a request by its route, never by its path, which holds ids.
+fn count(method: &Method, route: Option<&MatchedPath>, status: u16, took: Duration) {
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    // Whoever invents methods does not invent series.
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
+    let labels = [
+        ("method", Cow::Borrowed(method)),
+        ("route", Cow::Owned(route.clone())),
+        ("status", Cow::Owned(status.to_string())),
+    ];
+    counter!("behalf_http_requests_total", &labels).increment(1);
+    histogram!("behalf_http_request_duration_seconds", "route" => route).record(took);
+}
+
 /// What is done around every request, in one layer because each layer costs the hot routes: a page
 /// asked elsewhere is sent to the issuer, a body gets its time, the theme is read, every answer gets its headers, and one
 /// line is logged. Never the query, headers or body: they hold codes and tokens.
@@ -205,6 +229,7 @@ pub(crate) async fn around(
     let started = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = match leave_for_issuer(&context, &request) {
         Some(response) => response,
         None => {
@@ -214,6 +239,7 @@ pub(crate) async fn around(
     };
     let response = behalf_http::security_headers(response);
     let status = response.status().as_u16();
+    count(&method, route.as_ref(), status, started.elapsed());
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%method, path, status, millis, "request");
     response

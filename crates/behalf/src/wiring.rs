@@ -24,7 +24,7 @@ use behalf_traces::{Traces, TracesParts};
 use behalf_vault::{Vault, VaultParts};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::server;
+use crate::{server, telemetry};
 
 /// The largest body that any route reads, in bytes, unless the route says otherwise.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -113,6 +113,7 @@ impl Server {
         options: ServerOptions,
         ports: Ports,
     ) -> anyhow::Result<Self> {
+        telemetry::start();
         let storage = match &options.database {
             Some(url) => Storage::open_postgres(url.expose()).await?,
             None => Storage::open_sqlite(dir, SqliteOptions::default(), ports.clock.now())
@@ -205,7 +206,7 @@ impl Server {
             agent: agent.clone(),
             chat_hold: options.chat_hold,
         });
-        let (router, rules) = routes(context);
+        let (router, rules) = routes(context)?;
         Ok(Self {
             storage,
             identity,
@@ -222,9 +223,9 @@ impl Server {
     }
 }
 
-fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
+fn routes(context: HttpContext) -> anyhow::Result<(Router, Vec<RouteRule>)> {
     let routes = behalf_api::oauth::routes(&context);
-    let routes = behalf_api::health::routes(routes);
+    let routes = behalf_api::health::routes(routes, telemetry::render);
     let routes = routes.merge(behalf_api::fga::routes(&context));
     let routes = routes.merge(behalf_api::traces::routes(&context));
     let routes = routes.merge(behalf_api::me::routes(&context));
@@ -232,6 +233,7 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
     let routes = routes.merge(behalf_api::agent::routes(&context));
     let routes = routes.merge(behalf_api::audit::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
+    let routes = behalf_api::openapi::routes(routes, context.identity.issuer())?;
     let (router, rules) = routes.into_parts();
     let router = router
         .fallback(behalf_console::not_found)
@@ -239,5 +241,5 @@ fn routes(context: HttpContext) -> (Router, Vec<RouteRule>) {
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(context.clone(), server::around))
         .with_state(context);
-    (router, rules)
+    Ok((router, rules))
 }
