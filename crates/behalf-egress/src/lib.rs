@@ -32,8 +32,8 @@ pub struct Egress {
     client: reqwest::Client,
 }
 
-/// An answer, read whole.
-#[derive(Clone, Debug)]
+/// An answer, read whole. `Debug` shows no header and no body: both may hold tokens.
+#[derive(Clone)]
 pub struct Answer {
     /// The status; redirects are shown as they are.
     pub status: StatusCode,
@@ -41,6 +41,15 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer whose body is still coming.

@@ -45,6 +45,19 @@ async fn a_call_carries_its_parts_and_reads_the_answer() {
 }
 
 #[tokio::test]
+async fn debug_shows_no_secret_of_a_call_or_an_answer() {
+    let (address, asked) =
+        listener("HTTP/1.1 200 OK\r\nset-cookie: s=hunter2\r\ncontent-length: 7\r\n\r\nhunter2");
+    let body = Body::Form(vec![("client_secret", "hunter2")]);
+    let json = serde_json::json!({"access_token": "hunter2"});
+    let shown = format!("{body:?} {:?}", Body::Json(&json));
+    let answer = egress().send(&Call::new(Method::POST, address).body(body)).await.unwrap();
+    let shown = format!("{shown} {answer:?}");
+    assert!(shown.contains("200") && !shown.contains("hunter2"), "{shown}");
+    asked.join().unwrap();
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer() {
     let (address, asked) = listener(
         "HTTP/1.1 302 Found\r\nlocation: http://evil.example/\r\ncontent-length: 0\r\n\r\n",
