@@ -1,11 +1,14 @@
 //! Chats through the router, with the scripted model and the scripted provider on loopback.
 
+mod approvals;
+mod cut;
 mod dialects;
 mod forged;
 mod journey;
 mod kill;
 mod model;
 mod page;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +47,11 @@ impl Chat {
     }
 
     async fn with(script: Vec<Rule>) -> Self {
+        Self::with_model(script, None).await
+    }
+
+    /// With a model at `url` instead of the scripted one.
+    async fn with_model(script: Vec<Rule>, url: Option<String>) -> Self {
         let model = ScriptedModel::start("127.0.0.1:0", script, Duration::ZERO).await.unwrap();
         let provider = LocalProvider::start(
             "127.0.0.1:0",
@@ -59,7 +67,10 @@ impl Chat {
         )
         .await
         .unwrap();
-        let endpoint = endpoint(&model);
+        let mut endpoint = endpoint(&model);
+        if let Some(url) = url {
+            endpoint.url = url.parse().unwrap();
+        }
         let server = TestServer::start_with(world::SETUP, |options| {
             options.model = Some(endpoint);
             options.chat_hold = Duration::ZERO;

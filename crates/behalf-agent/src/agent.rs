@@ -1,5 +1,7 @@
 //! The agent of one tenant: takes what people write, and keeps their threads.
 
+mod settling;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use behalf_core::{
 };
 use behalf_crypto::envelope::Keyring;
 use behalf_egress::Egress;
-use behalf_gate::{Effect, Gate, GateError, Mandate};
+use behalf_gate::{Gate, GateError, Mandate};
 use behalf_retrieval::{Retrieval, RetrievalError};
 use behalf_store::agent::threads::{self, ThreadRow};
 use behalf_store::agent::turns::{self, TurnRow};
@@ -68,6 +70,8 @@ struct Inner {
     model: Option<ModelClient>,
     /// The turns that run or wait in this process.
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    /// Calls whose end is unknown, and when to look at each again.
+    looks: Mutex<BTreeMap<String, Timestamp>>,
     tasks: TaskTracker,
     stopping: watch::Sender<bool>,
 }
@@ -192,6 +196,7 @@ impl Agent {
             tools,
             model: parts.model.map(|endpoint| ModelClient::new(parts.egress, endpoint)),
             live: Mutex::new(BTreeMap::new()),
+            looks: Mutex::new(BTreeMap::new()),
             tasks: TaskTracker::new(),
             stopping,
         }))
@@ -218,10 +223,7 @@ impl Agent {
             if self.tools().find(&intent.spec.label()).is_none() {
                 continue;
             }
-            match self.settle_by_reading(&intent.call_id).await {
-                Ok(effect) => tracing::info!(call_id = intent.call_id, ?effect, "looked up"),
-                Err(error) => tracing::warn!(%error, call_id = intent.call_id, "not looked up"),
-            }
+            self.look_up(&intent).await;
         }
         for row in turns::list_open(&self.0.storage, &self.0.tenant).await? {
             let turn_id = row.turn_id.clone();
@@ -578,24 +580,6 @@ impl Agent {
             history.splice(0..0, messages);
         }
         Ok(history)
-    }
-
-    /// Looks whether an effect whose answer was lost is there, and records what it finds. Nothing
-    /// is ever sent again.
-    pub(crate) async fn settle_by_reading(&self, call_id: &str) -> Result<Effect, AgentError> {
-        let unknown = |reason: &str| Effect::Unknown { reason: reason.to_owned() };
-        let started = match self.gate().read_back(call_id).await {
-            Ok(Some(started)) => started,
-            Ok(None) => return Ok(unknown("The account cannot be looked into any more.")),
-            Err(GateError::Settled) => return Ok(unknown("Somebody else has settled it.")),
-            Err(GateError::ProviderUnavailable { .. }) => {
-                return Ok(unknown("The provider does not answer."));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let effect = self.tools().read_back(&started).await.effect;
-        self.gate().settle(started, effect.clone()).await?;
-        Ok(effect)
     }
 
     /// The provider's name for people.

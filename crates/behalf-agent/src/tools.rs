@@ -9,7 +9,7 @@ mod github;
 mod repositories;
 mod schema;
 
-use behalf_core::{ConnectionName, UserId};
+use behalf_core::{ConnectionName, Timestamp, UserId};
 use behalf_egress::Egress;
 use behalf_gate::{Effect, Started, ToolSpec};
 use behalf_retrieval::Retrieval;
@@ -113,12 +113,12 @@ impl Tools {
     }
 
     /// Looks whether an effect whose answer was lost is there; never has it again.
-    pub(crate) async fn read_back(&self, started: &Started) -> Worked {
+    pub(crate) async fn read_back(&self, started: &Started, now: Timestamp) -> Worked {
         match self.tool(started) {
             // Asking again changes nothing there.
             Some(Tool::Repositories) => repositories::run(&self.egress, started).await.into(),
             Some(Tool::Documents) => documents::run(&self.retrieval, started).await,
-            Some(Tool::Gist) => gist::read_back(&self.egress, started).await.into(),
+            Some(Tool::Gist) => gist::read_back(&self.egress, started, now).await.into(),
             None => Effect::Unknown { reason: "There is no such tool any more.".to_owned() }.into(),
         }
     }

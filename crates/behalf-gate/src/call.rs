@@ -113,6 +113,8 @@ pub(crate) struct Record {
     pub(crate) approval_id: Option<String>,
     pub(crate) interrupt_id: Option<String>,
     pub(crate) started_at: Option<Timestamp>,
+    /// Whose account at the provider it was begun with.
+    pub(crate) account: Option<String>,
 }
 
 /// A call, by where it stands.
@@ -158,6 +160,7 @@ pub(crate) fn standing(row: CallRow) -> Result<Standing, StoreError> {
         approval_id: row.approval_id,
         interrupt_id: row.interrupt_id,
         started_at: row.started_at,
+        account: row.account,
     };
     match (row.state.as_str(), ending) {
         ("open", None) => Ok(Standing::Open(Open(record))),
@@ -269,6 +272,7 @@ impl Open {
             created_at: unit.now(),
             started_at: None,
             ended_at: None,
+            account: None,
         };
         unit.add(calls::insert(tenant, &row));
         let record = Record {
@@ -278,6 +282,7 @@ impl Open {
             approval_id: None,
             interrupt_id: None,
             started_at: None,
+            account: None,
         };
         unit.record(&record.event(tenant, EventKind::ToolCallAsked, record.actor()));
         Ok(Self(record))
@@ -379,10 +384,12 @@ impl Open {
         unit: &mut UnitOfWork,
         tenant: &TenantId,
         facts: &Facts,
+        account: Option<String>,
     ) -> (InFlight, String) {
         let mut record = self.0;
         let now = unit.now();
-        unit.add(calls::start(tenant, &record.call_id, &record.digest, now));
+        let (call_id, digest) = (&record.call_id, &record.digest);
+        unit.add(calls::start(tenant, call_id, digest, account.as_deref(), now));
         let event = record
             .event(tenant, EventKind::ToolCallStarted, record.actor())
             .with("fga_revision", facts.fga_revision);
@@ -396,6 +403,7 @@ impl Open {
         };
         let record_id = unit.record(&event);
         record.started_at = Some(now);
+        record.account = account;
         (InFlight { record, unknown: None }, record_id)
     }
 }
@@ -430,8 +438,9 @@ impl InFlight {
     }
 
     pub(crate) fn into_intent(self) -> Result<Intent, StoreError> {
-        let record = self.record;
+        let (record, is_unknown) = (self.record, self.unknown.is_some());
         Ok(Intent {
+            is_unknown,
             call_id: record.call_id,
             key: record.call.key,
             mandate: record.call.mandate,

@@ -462,9 +462,10 @@ impl Gate {
             let purpose = format!("tool_call {}", open.0.call_id);
             self.vault().record_hand_out(&mut unit, token, open.0.actor(), &purpose);
         }
-        let (in_flight, record_id) = open.start(&mut unit, self.tenant(), &facts);
+        let account = token.as_ref().map(ProviderToken::account);
+        let (in_flight, record_id) = open.start(&mut unit, self.tenant(), &facts, account);
         self.storage().commit(unit).await?;
-        Ok(Begun::Started(Box::new(started(in_flight.record, token, facts, record_id))))
+        Ok(Begun::Started(Box::new(started(in_flight.record, token, facts, record_id)?)))
     }
 
     /// Records how a started call ended.
@@ -477,12 +478,16 @@ impl Gate {
         self.settle_as(in_flight, effect.into(), actor).await
     }
 
-    async fn settle_as(
+    pub(crate) async fn settle_as(
         &self,
         in_flight: InFlight,
         ending: Ending,
         actor: Actor,
     ) -> Result<CallEnd, GateError> {
+        // That nobody knows is recorded once, however often somebody looks.
+        if let (Ending::Unknown { .. }, Some(end)) = (&ending, &in_flight.unknown) {
+            return Ok(end.clone());
+        }
         let mut unit = self.unit();
         let end = in_flight.settle(&mut unit, self.tenant(), ending, actor)?;
         match self.storage().commit(unit).await {
@@ -492,7 +497,7 @@ impl Gate {
         }
     }
 
-    async fn load_in_flight(&self, call_id: &str) -> Result<InFlight, GateError> {
+    pub(crate) async fn load_in_flight(&self, call_id: &str) -> Result<InFlight, GateError> {
         let row = calls::find(self.storage(), self.tenant(), call_id).await?;
         match call::standing(row.ok_or(GateError::NoSuchCall)?)? {
             Standing::Begun(in_flight) => Ok(in_flight),
@@ -542,13 +547,17 @@ impl Gate {
             Ok(Connected::Yes(token)) => token,
             Ok(Connected::No(..)) | Err(_) => return Ok(None),
         };
+        // In another account its effect is missing, whatever became of it.
+        if token.as_ref().map(ProviderToken::account) != record.account {
+            return Ok(None);
+        }
         let facts = Facts {
             digest: record.digest.clone(),
             fga_revision: 0,
             connection: record.call.spec.connection.as_ref().map(|need| need.connection.clone()),
             approval_id: record.approval_id.clone(),
         };
-        Ok(Some(started(record, token, facts, String::new())))
+        Ok(Some(started(record, token, facts, String::new())?))
     }
 
     /// Takes back a call that was not begun, with what its person was asked. True if it was open.
@@ -601,8 +610,9 @@ fn started(
     token: Option<ProviderToken>,
     facts: Facts,
     record_id: String,
-) -> Started {
-    Started {
+) -> Result<Started, StoreError> {
+    Ok(Started {
+        started_at: record.started_at.ok_or_else(|| corrupt("gate_calls.started_at"))?,
         call_id: record.call_id,
         key: record.call.key,
         mandate: record.call.mandate,
@@ -612,5 +622,5 @@ fn started(
         facts,
         record_id,
         trace: record.call.trace,
-    }
+    })
 }

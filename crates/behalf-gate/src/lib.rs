@@ -17,6 +17,7 @@ mod inbox;
 mod mandate;
 mod outcome;
 mod readers;
+mod settling;
 mod stages;
 mod tool;
 mod waits;

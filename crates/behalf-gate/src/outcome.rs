@@ -202,6 +202,8 @@ pub struct Started {
     pub spec: ToolSpec,
     /// The stored arguments.
     pub arguments: Map<String, Value>,
+    /// When the intent was recorded.
+    pub started_at: Timestamp,
     /// The person's token at the provider, if the tool needs one.
     pub token: Option<ProviderToken>,
     /// What the decision rests on.
@@ -312,6 +314,8 @@ pub struct Intent {
     pub arguments: Map<String, Value>,
     /// When the intent was recorded.
     pub started_at: Timestamp,
+    /// True once somebody has recorded that nobody knows; otherwise it may still be running.
+    pub is_unknown: bool,
     /// What the decision rested on.
     pub digest: String,
     /// The approval that was used.

@@ -18,6 +18,7 @@ CREATE TABLE gate_calls (
     created_at    BIGINT NOT NULL,
     started_at    BIGINT,
     ended_at      BIGINT,
+    account       TEXT,                    -- whose account at the provider it was begun with
     PRIMARY KEY (tenant_id, call_id)
 );
 CREATE UNIQUE INDEX gate_calls_by_key ON gate_calls (tenant_id, call_key);

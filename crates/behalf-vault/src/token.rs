@@ -33,6 +33,15 @@ pub struct ProviderToken {
     pub connection: ConnectionName,
     /// Of which account.
     pub account_id: String,
+    /// Who she is at the provider, if it says so.
+    pub provider_user_id: Option<String>,
+}
+
+impl ProviderToken {
+    /// Whose account this is: another one when she connects somebody else's in its place.
+    pub fn account(&self) -> String {
+        format!("{}/{}", self.account_id, self.provider_user_id.as_deref().unwrap_or_default())
+    }
 }
 
 impl Vault {
@@ -101,6 +110,7 @@ impl Vault {
             user_id: row.user_id.clone(),
             connection: row.connection.clone(),
             account_id: row.account_id.clone(),
+            provider_user_id: row.provider_user_id.clone(),
         })
     }
 }

@@ -1,15 +1,18 @@
-//! `kill -9` around a call: whatever the moment, a Gist is published once or not at all, and the
-//! answer says which. The server is a real process; model and provider outlive it.
+//! `kill -9` at each step between the question and its answer: whatever the moment, a Gist is
+//! published once or not at all, and the answer says which. The server is a real process; model and
+//! provider outlive it, and hold it at the step at which it dies.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use behalf::demo::provider::Fault;
+use behalf::demo::model::{Emit, When};
 use behalf_core::Secret;
 use behalf_egress::{Body, Call, Egress};
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
 
+use super::wire::{JSON, Plan, Wire, response};
 use super::*;
 
 struct Process {
@@ -87,65 +90,118 @@ impl Process {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_publishes_once_or_not_at_all() {
-    let chat = Chat::start().await;
-    let (model, provider) = (&chat.model, &chat.provider);
+/// Where the server is when it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The approval waits.
+    Asked,
+    /// It is given; the account's token is being renewed, so nothing has begun.
+    Approved,
+    /// The request has arrived and has had no effect.
+    Sent,
+    /// It has had its effect; nothing of the answer is there.
+    Had,
+    /// Half of the answer is there.
+    HalfAnswered,
+    /// The answer was lost, and its Gist is being looked for.
+    LookedFor,
+    /// The outcome is recorded, and the model is being told.
+    Recorded,
+}
+
+/// What is said of the Gist in the end.
+async fn killed_at(step: Step) -> String {
+    let wire = Wire::start().await;
+    let model = ScriptedModel::start("127.0.0.1:0", Vec::new(), Duration::ZERO).await.unwrap();
+    let call = Emit::call("createPublicGist", &json!({"description": "x", "content": "x"}));
+    let slowly = Emit::Drip { text: "Over.".to_owned(), every: Duration::from_secs(3_600) };
+    let script = |last: Emit| {
+        let after = When { last_role: Some("tool"), ..When::default() };
+        vec![Rule { when: after, emit: vec![last] }, Rule::always(vec![call.clone()])]
+    };
+    model.set_script(script(Emit::text("Over.")));
+    let held = Plan { cut: 0, holds: true, ..Plan::GOOD };
+    match step {
+        Step::Asked => {}
+        Step::Approved => wire.plan("POST /token", held),
+        Step::Sent => wire.plan("x", Plan { has_effect: false, ..held }),
+        Step::Had => wire.plan("x", held),
+        Step::HalfAnswered => wire.plan("x", Plan { cut: 200, ..held }),
+        Step::LookedFor => {
+            wire.plan("x", Plan { cut: 0, ..Plan::GOOD });
+            wire.plan("GET /gists", held);
+        }
+        Step::Recorded => model.set_script(script(slowly)),
+    }
+    let account = match step {
+        // Renewed a minute before it ends: soon, but not before the approval is asked for.
+        Step::Approved => ", refresh_token: wire-refresh, expires_in: 66",
+        _ => "",
+    };
     let dir = tempfile::tempdir().unwrap();
-    let token = provider.issue("olive", &["public_repo", "gist"]).access_token;
     let setup = format!(
         "users: [{{user_id: \"auth0|owner\", email: owner@example.com, username: owner, password: \
          owner-password}}]\nclients:\n  - {{client_id: web, client_secret: web-secret, \
          grant_types: [password]}}\n  - {{client_id: approver, client_secret: approver-secret, \
-         approver: true, grant_types: [password]}}\nconnections: [{{name: github, strategy: \
-         github, options: {}}}]\nconnected_accounts: [{{user_id: \"auth0|owner\", connection: \
-         github, access_token: \"{}\", scopes: [public_repo, gist]}}]\n",
-        provider.connection_options("public_repo, gist"),
-        token.expose()
+         approver: true, grant_types: [password]}}\n{}",
+        wire.setup(account)
     );
     std::fs::write(dir.path().join("setup.yaml"), setup).unwrap();
 
-    // While the approval waits, and again when it is given.
-    let waiting = asked("waiting", &["Publish a public Gist titled \"w\" with the text \"w\""]);
-    let server = Process::start(dir.path(), model).await;
-    let part = interrupt(&server.ask(&waiting).await);
-    server.kill();
-    let server = Process::start(dir.path(), model).await;
-    assert_eq!(interrupt(&server.ask(&waiting).await), part);
-    server.approve(&part).await;
-    assert_eq!(output(&server.ask(&waiting).await)["status"], "done");
-    assert_eq!((chat.posted_gists(), provider.gists().len()), (1, 1));
+    let question = asked("t", &["publish"]);
+    let server = Process::start(dir.path(), &model).await;
+    let part = interrupt(&server.ask(&question).await);
+    if step == Step::Approved {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+    }
+    if step != Step::Asked {
+        server.approve(&part).await;
+    }
+    let is_there = || match step {
+        Step::Asked => true,
+        Step::Approved => wire.count("POST /token") == 1,
+        Step::Sent | Step::Had | Step::HalfAnswered => wire.count("x") == 1,
+        Step::LookedFor => wire.count("GET /gists") == 1,
+        Step::Recorded => model.requests().len() == 2,
+    };
+    while !is_there() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     server.kill();
 
-    // While the request is on its way, before it has an effect; and after the effect, while its
-    // lost answer is looked up.
-    let late = Fault::Slow(Duration::from_secs(60));
-    for (name, faults, status, gists) in [
-        ("before", vec![late.clone()], "not_done", 1),
-        ("after", vec![Fault::HangUpAfter, late], "done", 2),
-    ] {
-        let text = format!("Publish a public Gist titled \"{name}\" with the text \"{name}\"");
-        let question = asked(name, &[text.as_str()]);
-        let server = Process::start(dir.path(), model).await;
-        let part = interrupt(&server.ask(&question).await);
-        let before = provider.received().len();
-        for fault in &faults {
-            provider.fail_next("/gists", 1, fault);
-        }
+    wire.plan("GET /gists", Plan::GOOD);
+    let renewed = r#"{"access_token": "wire-token-2", "expires_in": 28800}"#;
+    let renewed = response("200 OK", JSON, renewed);
+    wire.plan("POST /token", Plan { answer: Some(renewed), ..Plan::GOOD });
+    model.set_script(script(Emit::text("Over.")));
+    let server = Process::start(dir.path(), &model).await;
+    let before = server.ask(&question).await;
+    if step == Step::Asked {
+        assert_eq!(interrupt(&before), part, "it waits as before");
         server.approve(&part).await;
-        while provider.received().len() < before + faults.len() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        server.kill();
-        let server = Process::start(dir.path(), model).await;
-        let after = server.ask(&question).await;
-        let after = match of_type(&after, "tool-output-available").is_empty() {
-            true => server.ask(&question).await,
-            false => after,
-        };
-        assert_eq!(output(&after)["status"], status, "{name}");
-        server.kill();
-        assert_eq!(provider.gists().len(), gists, "{name}");
     }
-    assert_eq!(chat.posted_gists(), 3, "each was sent once");
+    let after = server.ask(&question).await;
+    assert_eq!(said(&after), "Over.", "{step:?}");
+    let status = text(&output(&after), "status").to_owned();
+    server.kill();
+    assert_eq!(wire.count("x"), 1, "{step:?}: it is sent once");
+    assert_eq!(wire.has("x"), status == "done", "{step:?}: what is said is true");
+    status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_at_any_step_publishes_once_or_not_at_all_and_says_which() {
+    let steps = [
+        (Step::Asked, "done"),
+        (Step::Approved, "done"),
+        (Step::Sent, "not_done"),
+        (Step::Had, "done"),
+        (Step::HalfAnswered, "done"),
+        (Step::LookedFor, "done"),
+        (Step::Recorded, "done"),
+    ];
+    let said = join_all(steps.iter().map(|(step, _)| killed_at(*step))).await;
+    for ((step, status), said) in steps.iter().zip(said) {
+        assert_eq!(said, *status, "{step:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use behalf::demo::model::{Emit, When};
 use serde_json::json;
 
+use super::wire::{JSON, Plan, Wire, response};
 use super::*;
 
 fn raw(name: &str, arguments: &str) -> Emit {
@@ -149,4 +150,134 @@ async fn the_models_key_goes_to_the_model_alone() {
     assert_eq!(request.headers["authorization"], "Bearer model-key");
     assert_eq!(request.body["stream_options"]["include_usage"], true);
     assert!(!answer.text.contains("model-key"));
+}
+
+/// An answer as models stream it: text, then a call in pieces, its finish, its usage.
+fn streamed() -> Vec<String> {
+    let chunk = |delta: Value, finish: Option<&str>| {
+        let chunk = json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+        format!("data: {chunk}\n\n")
+    };
+    let part = |part: Value| json!({"tool_calls": [part]});
+    vec![
+        chunk(json!({"role": "assistant", "content": null}), None),
+        chunk(json!({"content": "I "}), None),
+        chunk(json!({"content": "will."}), None),
+        chunk(part(json!({"index": 0, "id": "c", "function": {"name": "createPublicGist"}})), None),
+        chunk(
+            part(json!({"index": 0, "function": {"arguments": "{\"description\":\"x\","}})),
+            None,
+        ),
+        chunk(part(json!({"index": 0, "function": {"arguments": "\"content\":\"x\"}"}})), None),
+        chunk(json!({}), Some("tool_calls")),
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n".into(),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+}
+
+/// A chat whose model answers every request with these bytes.
+async fn with_bytes(answer: Plan) -> (Chat, Wire) {
+    let wire = Wire::start().await;
+    wire.plan("POST /v1/chat/completions", answer);
+    let mut chat = Chat::with_model(journey(), Some(wire.address("v1"))).await;
+    chat.connect().await;
+    (chat, wire)
+}
+
+#[tokio::test]
+async fn a_stream_cut_after_any_chunk_or_inside_one_asks_nobody_for_anything() {
+    let pieces = streamed();
+    let whole = pieces.concat();
+    let answer = response("200 OK", "text/event-stream", &whole);
+    let head = answer.len() - whole.len();
+    let mut cuts: Vec<usize> = vec![0, head / 2, head - 1, head];
+    let mut at = head;
+    for piece in &pieces {
+        cuts.extend([at + piece.len() / 2, at + piece.len() - 1, at + piece.len()]);
+        at += piece.len();
+    }
+    for cut in cuts {
+        let plan = Plan { answer: Some(answer.clone()), cut, ..Plan::GOOD };
+        let (chat, wire) = with_bytes(plan).await;
+        let first = chat.post(&asked("t", &["go"])).await.expect(200);
+        let shown = chunks(&first);
+        if cut == answer.len() {
+            assert_eq!(interrupt(&shown)["data"]["status"], "pending", "{cut}");
+        } else {
+            let sentence = of_type(&shown, "error")[0]["errorText"].as_str().unwrap();
+            assert!(sentence.starts_with("The model") && sentence.ends_with('.'), "{sentence}");
+            assert!(of_type(&shown, "tool-input-available").is_empty(), "{cut}");
+            let owner = "auth0|owner".parse().unwrap();
+            let waiting = chat.server.server.gate.count_pending_approvals(&owner).await.unwrap();
+            assert_eq!(waiting, 0, "{cut}");
+            let ended = chat.server.events().await;
+            assert_eq!(ended.iter().filter(|kind| *kind == "chat.turn_ended").count(), 1, "{cut}");
+        }
+        // The same question again shows the same, and asks the model nothing.
+        let again = chat.post(&asked("t", &["go"])).await.expect(200);
+        assert_eq!(said(&chunks(&again)), said(&shown), "{cut}");
+        assert_eq!(wire.count("POST /v1/chat/completions"), 1, "{cut}");
+        assert_eq!(chat.posted_gists(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_refuses_is_told_in_a_sentence_of_each_dialect_and_quotes_no_key() {
+    let quoting = r#"{"error": {"message": "wrong key: model-key"}}"#;
+    let event = "data: {\"error\": {\"message\": \"overloaded model-key\"}}\n\n";
+    for (name, plan) in [
+        ("429", Plan::answer("429 Too Many Requests", JSON, quoting)),
+        ("500", Plan::answer("500 Internal Server Error", JSON, quoting)),
+        ("401", Plan::answer("401 Unauthorized", JSON, quoting)),
+        ("page", Plan::answer("200 OK", "text/html", "<html>model-key</html>")),
+        ("no page", Plan::answer("503 Service Unavailable", "text/html", "<html>")),
+        ("object", Plan::answer("200 OK", JSON, "{}")),
+        ("error event", Plan::answer("200 OK", "text/event-stream", event)),
+        ("garbage", Plan::answer("200 OK", "text/event-stream", "data: {\n\n")),
+        ("nothing", Plan::answer("200 OK", "text/event-stream", "")),
+        ("redirect", Plan::answer("307 Temporary Redirect", JSON, "")),
+    ] {
+        let (chat, wire) = with_bytes(plan).await;
+        let ui = chat.post(&asked("ui", &["go"])).await.expect(200);
+        let old = json!({"id": "old", "messages": [{"role": "user", "content": "go"}]});
+        let data = chat.post(&old).await.expect(200);
+        let plain = asked("text", &["go"]);
+        let plain =
+            chat.send("/api/chat?protocol=text", &chat.token, &plain, &[]).await.expect(200);
+        let shown = chunks(&ui);
+        let sentence = of_type(&shown, "error")[0]["errorText"].as_str().unwrap();
+        assert!(sentence.starts_with("The model") && sentence.ends_with('.'), "{name}: {sentence}");
+        let error = data.text.lines().find_map(|line| line.strip_prefix("3:"));
+        assert_eq!(
+            error.map(|text| serde_json::from_str::<String>(text).unwrap()).as_deref(),
+            Some(sentence),
+            "{name}"
+        );
+        assert!(plain.text.contains(sentence), "{name}: {}", plain.text);
+        assert_eq!(wire.count("POST /v1/chat/completions"), 3, "{name}: nothing is asked twice");
+        let traces = chat.server.get_with_token("/api/v1/traces", &chat.token).await.expect(200);
+        for text in [&ui.text, &data.text, &plain.text, &traces.text] {
+            assert!(!text.contains("model-key"), "{name}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_never_answers_is_given_up() {
+    let (chat, wire) = with_bytes(Plan { cut: 0, holds: true, ..Plan::GOOD }).await;
+    let question = asked("t", &["go"]);
+    let patience = async {
+        while wire.count("POST /v1/chat/completions") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+    };
+    let (answer, ()) = tokio::join!(chat.post(&question), patience);
+    let shown = chunks(&answer.expect(200));
+    let sentence = of_type(&shown, "error")[0]["errorText"].clone();
+    assert_eq!(sentence, "The model cannot be reached right now. Ask again in a moment.");
+    chat.ask(&question).await;
+    assert_eq!(wire.count("POST /v1/chat/completions"), 1);
 }

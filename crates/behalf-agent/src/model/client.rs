@@ -153,7 +153,16 @@ impl ModelClient {
         on_text: impl FnMut(&str) + Send,
     ) -> Result<Completion, ModelError> {
         let asked = self.ask(messages, tools, on_text);
-        tokio::time::timeout(ANSWER_TIMEOUT, asked).await.unwrap_or(Err(ModelError::TooSlow))
+        let said = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
+        said.unwrap_or(Err(ModelError::TooSlow)).map_err(|error| {
+            match (error, &self.endpoint.key) {
+                // What a refusal quotes goes to the log, and some quote the key.
+                (ModelError::Refused { status, said }, Some(key)) if !key.expose().is_empty() => {
+                    ModelError::Refused { status, said: said.replace(key.expose(), "[key]") }
+                }
+                (error, _) => error,
+            }
+        })
     }
 
     async fn ask(
@@ -342,8 +351,9 @@ impl Assembly {
             return Err(ModelError::BrokeOff);
         }
         completion.calls = self.calls.into_iter().map(|(_, call)| call).collect();
-        // Cut by its own length limit, a call's arguments are half: nothing of it is executed.
-        if completion.finish_reason == "length" && !completion.calls.is_empty() {
+        // Cut by a limit or by a filter, a call's arguments are half: nothing of it is executed.
+        let is_cut = matches!(completion.finish_reason.as_str(), "length" | "content_filter");
+        if is_cut && !completion.calls.is_empty() {
             return Err(ModelError::BrokeOff);
         }
         Ok(completion)

@@ -62,7 +62,11 @@ pub(super) fn read(answer: Result<Answer, EgressError>) -> Result<Value, Effect>
             not_done("GitHub refused the request as not valid.")
         }
         status if status.is_server_error() => unknown("GitHub answered with an error of its own."),
-        _ => not_done("GitHub gave an answer that is not expected."),
+        // Whoever gave up waiting does not know what became of the request.
+        status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+            not_done("GitHub gave an answer that is not expected.")
+        }
+        _ => unknown("GitHub gave an answer that is not expected."),
     }
 }
 

@@ -56,8 +56,12 @@ async fn search(egress: &Egress, started: &Started) -> Result<Value, Effect> {
         .query("per_page", COUNT)
         .bytes_max(BYTES_MAX);
     let answer = read(egress.send(&call).await)?;
-    let items = answer.get("items").and_then(Value::as_array);
-    let repositories = items.into_iter().flatten().take(5).map(|item| {
+    // Some providers err with a 200: only a list of items is a result, be it empty.
+    let Some(items) = answer.get("items").and_then(Value::as_array) else {
+        let reason = "GitHub's answer could not be read.".to_owned();
+        return Err(Effect::NotDone { reason });
+    };
+    let repositories = items.iter().take(5).map(|item| {
         let about: String = member(item, "description").chars().take(DESCRIPTION_MAX).collect();
         json!({
             "name": member(item, "full_name"),

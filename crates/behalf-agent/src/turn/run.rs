@@ -48,11 +48,28 @@ pub(crate) struct Driver {
     unstored: Vec<TurnEvent>,
 }
 
+/// Takes a turn from the list of those that run here when its driver ends, also by a panic:
+/// otherwise its streams would wait for ever, and nobody could take it up again.
+struct Leaving {
+    agent: Agent,
+    turn_id: String,
+    live: Arc<Live>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.agent.forget(&self.turn_id);
+        self.live.stand(Standing::Over);
+    }
+}
+
 /// Takes the turn to its end, or to where nothing can be stored.
 pub(crate) async fn drive(agent: Agent, turn: Turn, live: Arc<Live>) {
     let (turn_id, waits) = (turn.turn_id.clone(), agent.gate().subscribe());
+    let _leaving =
+        Leaving { agent: agent.clone(), turn_id: turn_id.clone(), live: Arc::clone(&live) };
     let driver = Driver {
-        agent: agent.clone(),
+        agent,
         turn,
         live: Arc::clone(&live),
         spans: TurnSpans::default(),
@@ -65,8 +82,6 @@ pub(crate) async fn drive(agent: Agent, turn: Turn, live: Arc<Live>) {
             live.push([TurnEvent::Error { text: UNSTORED.to_owned() }]);
         }
     }
-    agent.forget(&turn_id);
-    live.stand(Standing::Over);
 }
 
 impl Driver {
@@ -333,14 +348,15 @@ impl Driver {
     async fn settle(&self, started: Started, worked: Worked) -> Result<Worked, AgentError> {
         let call_id = started.call_id.clone();
         let effect = worked.effect.clone();
-        self.agent.gate().settle(started, effect).await?;
-        match worked.effect {
-            Effect::Unknown { .. } => {
-                let effect = self.agent.settle_by_reading(&call_id).await?;
-                Ok(Worked { effect, ..worked })
-            }
-            _ => Ok(worked),
-        }
+        let settled = self.agent.gate().settle(started, effect).await;
+        let effect = match (settled, worked.effect) {
+            // Somebody was faster: what is recorded counts.
+            (Err(GateError::Settled), _) => self.agent.recorded(&call_id).await?,
+            (Err(error), _) => return Err(error.into()),
+            (Ok(_), Effect::Unknown { .. }) => self.agent.settle_by_reading(&call_id).await?,
+            (Ok(_), effect) => effect,
+        };
+        Ok(Worked { effect, ..worked })
     }
 
     /// The call ran, and this came of it.

@@ -40,13 +40,15 @@ pub struct CallRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Whose account at the provider it was begun with.
+    pub account: Option<String>,
 }
 
 macro_rules! select_calls {
     ($rest:literal) => {
         concat!(
             "SELECT call_id, call_key, user_id, agent_id, client_id, tool, digest, details, state, ",
-            "approval_id, interrupt_id, ending, created_at, started_at, ended_at ",
+            "approval_id, interrupt_id, ending, created_at, started_at, ended_at, account ",
             "FROM gate_calls WHERE tenant_id = $1 ",
             $rest
         )
@@ -70,6 +72,7 @@ fn call(mut row: Row) -> Result<CallRow, StoreError> {
         created_at: row.take(12)?,
         started_at: row.take(13)?,
         ended_at: row.take(14)?,
+        account: row.take(15)?,
     })
 }
 
@@ -175,15 +178,22 @@ pub fn await_account(
 }
 
 /// Starts the open call with that digest; `Conflict("call has started")` when it is not open.
-pub fn start(tenant: &TenantId, call_id: &str, digest: &str, now: Timestamp) -> Statement {
+pub fn start(
+    tenant: &TenantId,
+    call_id: &str,
+    digest: &str,
+    account: Option<&str>,
+    now: Timestamp,
+) -> Statement {
     Statement::new(
-        "UPDATE gate_calls SET state = 'started', started_at = $4
+        "UPDATE gate_calls SET state = 'started', started_at = $4, account = $5
          WHERE tenant_id = $1 AND call_id = $2 AND digest = $3 AND state = 'open'",
     )
     .bind(tenant)
     .bind(call_id)
     .bind(digest)
     .bind(now)
+    .bind(account.map(str::to_owned))
     .expect_rows(1, "call has started")
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use behalf_agent::Agent;
 use behalf_core::{Clock as _, UserId};
 use behalf_crypto::opaque;
 use behalf_gate::Gate;
@@ -103,6 +104,7 @@ pub(super) async fn run(
     let control = control::serve(dir.path(), Arc::clone(&server), stopped.clone());
     tokio::pin!(control);
     tasks.spawn(sweep(server.gate.clone(), stopped.clone()));
+    tasks.spawn(settle(server.agent.clone(), stopped.clone()));
     tasks.spawn(purge(server.identity.clone(), stopped.clone()));
     tasks.spawn(forget_password(server.identity.clone(), opened.password_file, stopped));
     let failure = tokio::select! {
@@ -194,6 +196,24 @@ async fn sweep(gate: Gate, mut stopped: watch::Receiver<bool>) {
         }
         if let Err(error) = gate.sweep().await {
             tracing::warn!(%error, "expired approvals could not be recorded");
+        }
+    }
+}
+
+/// Looks every few seconds how calls ended whose outcome was not known.
+async fn settle(agent: Agent, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let pause = tokio::time::sleep(Duration::from_secs(5));
+        tokio::select! {
+            () = pause => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
+        }
+        let settled = tokio::select! {
+            settled = agent.settle_unknown() => settled,
+            _ = stopped.wait_for(|is_over| *is_over) => return,
+        };
+        if let Err(error) = settled {
+            tracing::warn!(%error, "calls with an unknown outcome could not be looked at");
         }
     }
 }
