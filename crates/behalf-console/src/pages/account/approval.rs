@@ -6,10 +6,11 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use behalf_core::{ConnectionName, Timestamp};
-use behalf_gate::{Approval, DecideError, Decider, Status, Verdict, Via};
+use behalf_gate::{
+    Approval, CallEnd, DecideError, Decider, Ending, GateError, Status, Verdict, Via,
+};
 use behalf_http::{CspSource, FormError, HttpContext, Person, PersonForm};
 use behalf_identity::{Browser, Session};
-use behalf_store::StoreError;
 use http::{StatusCode, header};
 
 use self::facts::Facts;
@@ -30,6 +31,15 @@ struct Answered {
     time: Shown,
     whence: String,
     reason: Option<String>,
+}
+
+/// What became of what she approved.
+#[derive(Clone, Debug)]
+struct Became {
+    words: &'static str,
+    why: String,
+    /// Nobody knows, and it runs no more: she may say.
+    is_unknown: bool,
 }
 
 /// How much time is left, for the bar.
@@ -61,6 +71,7 @@ pub(crate) struct ApprovalPage {
     badge: Badge,
     left: Option<TimeLeft>,
     answered: Option<Answered>,
+    became: Option<Became>,
     notice: Option<&'static str>,
 }
 
@@ -100,6 +111,7 @@ impl ApprovalPage {
             badge: Badge::of(approval.status),
             left: (approval.status == Status::Pending).then(|| time_left(approval, now)),
             answered: answered(approval, now),
+            became: None,
             notice: None,
         }
     }
@@ -144,6 +156,22 @@ fn answered(approval: &Approval, now: Timestamp) -> Option<Answered> {
     Some(Answered { words, time: Shown::new(time, now), whence, reason })
 }
 
+fn became(end: CallEnd) -> Became {
+    let known = |words, why| Became { words, why, is_unknown: false };
+    match end.ending {
+        Ending::Done { .. } => known("It was done, once.", String::new()),
+        Ending::NotDone { reason } => known("It was not done.", reason),
+        // Begun, and nobody has said yet that they do not know.
+        Ending::Unknown { .. } if end.at.is_none() => known("It is being done.", String::new()),
+        Ending::Unknown { reason } => {
+            Became { words: "It is not known whether it was done.", why: reason, is_unknown: true }
+        }
+        Ending::Denied(_) | Ending::Expired | Ending::Cancelled => {
+            known("Nothing was sent.", String::new())
+        }
+    }
+}
+
 pub(crate) async fn get(
     State(context): State<HttpContext>,
     Person { session, browser }: Person,
@@ -174,7 +202,7 @@ async fn load(
     session: &Session,
     browser: &Browser,
     id: &str,
-) -> Result<Option<ApprovalPage>, StoreError> {
+) -> Result<Option<ApprovalPage>, GateError> {
     let user = &session.user;
     let Some(approval) = context.gate.find_approval(&user.user_id, id).await? else {
         return Ok(None);
@@ -188,7 +216,15 @@ async fn load(
         .map(|connection| format!("{} ({})", connection.title(), connection.api_base_url.host()));
     let frame = Frame::new(context, session, browser, "/account/approvals");
     let person = user.display_name();
-    Ok(Some(ApprovalPage::new(frame, &approval, person, destination, context.identity.now())))
+    let end = match &approval.call_id {
+        Some(call_id) if approval.status == Status::Redeemed => {
+            context.gate.find_end(call_id).await?
+        }
+        _ => None,
+    };
+    let now = context.identity.now();
+    let page = ApprovalPage::new(frame, &approval, person, destination, now);
+    Ok(Some(ApprovalPage { became: end.map(became), ..page }))
 }
 
 /// The decision, by a form of ours in her own browser. Sent twice, the second changes nothing.
@@ -197,6 +233,9 @@ pub(crate) async fn post(
     Path(id): Path<String>,
     PersonForm { session, browser, mut fields }: PersonForm,
 ) -> Response {
+    if let Some(settled) = fields.take("settled") {
+        return settle(&context, &session, &browser, &id, &settled).await;
+    }
     let verdict = match fields.take("decision").as_deref() {
         Some("approve") => Verdict::Approve,
         Some("deny") => Verdict::Deny,
@@ -248,12 +287,39 @@ pub(crate) async fn post(
     }
 }
 
+/// She says what became of a call whose outcome nobody knows.
+async fn settle(
+    context: &HttpContext,
+    session: &Session,
+    browser: &Browser,
+    id: &str,
+    settled: &str,
+) -> Response {
+    let was_done = match settled {
+        "done" => true,
+        "not_done" => false,
+        _ => return bad_form(FormError::Malformed),
+    };
+    match context.gate.settle_by_person(&session.user.user_id, id, was_done).await {
+        Ok(_) => {
+            let page = format!("/account/approvals/{id}");
+            (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
+        }
+        Err(GateError::NoSuchCall) => not_found(),
+        Err(GateError::Settled) => {
+            let notice = "This is known already. Your click changed nothing.";
+            answer(context, session, browser, id, StatusCode::CONFLICT, Some(notice)).await
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
 fn not_found() -> Response {
     let text = "There is no such question for you. It may be another person's; sign in as she.";
     error_page(StatusCode::NOT_FOUND, "Approval not found", text)
 }
 
-fn unavailable(error: &StoreError) -> Response {
+fn unavailable(error: &GateError) -> Response {
     tracing::error!(%error, "an approval could not be shown");
     let text = "This question cannot be shown right now. Nothing was decided; try again in a \
                 moment.";
@@ -268,7 +334,15 @@ pub(crate) fn samples() -> Vec<ApprovalPage> {
             approval.question.connection.as_ref().map(|_| "GitHub (api.github.com)".to_owned());
         ApprovalPage::new(frame, approval, "Ann Example", destination, now)
     };
-    approvals.iter().map(page).collect()
+    let mut pages: Vec<ApprovalPage> = approvals.iter().map(page).collect();
+    // One that was used, and nobody knows what became of it.
+    if let Some(used) = pages.get(5).cloned() {
+        let ending = Ending::Unknown { reason: "GitHub's answer was lost.".to_owned() };
+        let call_id = "call_sample".to_owned();
+        let end = CallEnd { call_id, ending, approval_id: None, at: Some(now) };
+        pages.push(ApprovalPage { became: Some(became(end)), ..used });
+    }
+    pages
 }
 
 /// A question of each kind, friendly and hostile, open and answered.
