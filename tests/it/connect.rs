@@ -25,7 +25,7 @@ async fn start() -> (TestServer, LocalProvider) {
 }
 
 /// The form on the connect page at `path`, posted: where the browser is sent.
-async fn set_out(server: &TestServer, browser: &mut Browser, path: &str) -> String {
+pub(crate) async fn set_out(server: &TestServer, browser: &mut Browser, path: &str) -> String {
     let page = browser.open(server, path).await.unwrap();
     assert_eq!(page.answer.status, StatusCode::OK, "{}", page.answer.text);
     let fields = page.form_to("/account/connect");
@@ -36,7 +36,7 @@ async fn set_out(server: &TestServer, browser: &mut Browser, path: &str) -> Stri
 
 /// The path and query of an address of ours.
 #[track_caller]
-fn path_of(address: &str) -> String {
+pub(crate) fn path_of(address: &str) -> String {
     format!("/{}", address.strip_prefix(ISSUER).unwrap_or_else(|| panic!("{address}")))
 }
 

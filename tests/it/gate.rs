@@ -1,5 +1,7 @@
 //! The decision point: what is allowed, what waits, and that nothing happens twice.
 
+mod stages;
+
 use std::time::Duration;
 
 use behalf_authz::engine::{DeleteKey, TupleKey, WriteRequest};
