@@ -96,7 +96,7 @@ async fn set_viewer(server: &TestServer, store: &str, id: &str, may: bool) {
     let (user, relation) = ("user:auth0|owner".to_owned(), "viewer".to_owned());
     let object = format!("doc:{id}");
     let request = if may {
-        let tuple = TupleKey { user, relation, object, condition: None };
+        let tuple = TupleKey { user, relation, object, ..TupleKey::default() };
         WriteRequest { writes: vec![tuple], ..WriteRequest::default() }
     } else {
         let deletes = vec![DeleteKey { user, relation, object }];
