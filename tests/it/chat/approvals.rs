@@ -43,8 +43,8 @@ async fn no_tokens(chat: &Chat, right: &str) -> Vec<(&'static str, String)> {
         ("an id for a token", "apr_01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned()),
         ("another case", right.to_uppercase()),
         ("without its signature", format!("{unsigned}.")),
-        ("half of it", right[..right.len() / 2].to_owned()),
-        ("its last letter less", right[..right.len() - 1].to_owned()),
+        ("half of it", right.get(..right.len() / 2).unwrap().to_owned()),
+        ("its last letter less", right.get(..right.len() - 1).unwrap().to_owned()),
         ("unsigned", forge(&head("none"), &claims, |_| Vec::new())),
         (
             "signed with the public key",

@@ -126,8 +126,8 @@ impl Wire {
         stream.write_all(&answer[..plan.cut.min(answer.len())]).await?;
         stream.flush().await?;
         if plan.holds {
-            // Until the caller is gone.
-            stream.read(&mut [0]).await?;
+            // Until the caller is gone: it says nothing more.
+            stream.read_u8().await?;
         }
         stream.shutdown().await
     }
