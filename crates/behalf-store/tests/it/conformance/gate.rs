@@ -31,6 +31,7 @@ fn call(id: &str, key: &str) -> calls::CallRow {
         created_at: at(1),
         started_at: None,
         ended_at: None,
+        account: None,
     }
 }
 
@@ -66,7 +67,7 @@ async fn a_call_is_made_and_started_once(storage: &Storage) {
     assert_eq!(row, call(&row.call_id, "key\u{0}"));
     let wait = |_| vec![calls::await_account(&tenant, &row.call_id, None, "interrupt")];
     assert_eq!(race(storage, 8, "call moved", wait).await, 1, "no interrupt is not another one");
-    let start = |_| vec![calls::start(&tenant, &row.call_id, "d", at(2))];
+    let start = |_| vec![calls::start(&tenant, &row.call_id, "d", Some("acc_1/7"), at(2))];
     assert_eq!(race(storage, 16, "call has started", start).await, 1);
     let settle = |n| {
         let ending = format!("{{\"by\":{n}}}");
