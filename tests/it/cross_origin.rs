@@ -8,16 +8,15 @@ const SETUP: &str = r#"
 users: [{user_id: "auth0|ann", username: ann, password: ann-password}]
 clients:
   - {client_id: spa, app_type: spa, web_origins: ["https://app.example", "http://localhost:3000"], callbacks: ["https://app.example/"], grant_types: [password]}
-  - {client_id: other, app_type: spa, callbacks: ["https://callback.example/"]}
+  - {client_id: other, app_type: spa, callbacks: ["https://callback.example:8443/cb", "native://callback.example"]}
 "#;
-const PATHS: [(&str, Method); 6] = [
-    ("/.well-known/openid-configuration", Method::GET),
-    ("/.well-known/oauth-authorization-server", Method::GET),
-    ("/.well-known/jwks.json", Method::GET),
-    ("/oauth/token", Method::POST),
-    ("/oauth/revoke", Method::POST),
-    ("/userinfo", Method::GET),
+const METADATA: [&str; 3] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/jwks.json",
 ];
+const PATHS: [(&str, Method); 3] =
+    [("/oauth/token", Method::POST), ("/oauth/revoke", Method::POST), ("/userinfo", Method::GET)];
 
 async fn ask(server: &TestServer, method: &Method, path: &str, origin: &str) -> Answer {
     let request = Request::builder().method(method).uri(path).header(header::ORIGIN, origin);
@@ -37,7 +36,8 @@ fn allowed(headers: &HeaderMap) -> Vec<&str> {
 #[tokio::test]
 async fn pages_of_a_clients_web_origins_read_what_single_page_applications_need() {
     let server = TestServer::start(SETUP).await;
-    for origin in ["https://app.example", "http://localhost:3000"] {
+    for origin in ["https://app.example", "http://localhost:3000", "https://callback.example:8443"]
+    {
         for (path, method) in &PATHS {
             let answer = ask(&server, &Method::OPTIONS, path, origin).await.expect(204);
             let asked = [origin, "GET, POST", "authorization, content-type, auth0-client"];
@@ -56,6 +56,8 @@ async fn nobody_elses_pages_and_no_other_route_are_answered() {
     for origin in [
         "https://evil.example",
         "https://callback.example",
+        "https://callback.example:84",
+        "native://callback.example",
         "https://app.example.evil.example",
         "https://app.example/",
         "http://app.example",
@@ -72,9 +74,24 @@ async fn nobody_elses_pages_and_no_other_route_are_answered() {
         }
     }
     for route in &server.server.rules {
-        if PATHS.iter().all(|(path, _)| *path != route.path) && !route.path.contains('{') {
+        let is_known =
+            METADATA.contains(&route.path) || PATHS.iter().any(|(path, _)| *path == route.path);
+        if !is_known && !route.path.contains('{') {
             let answer = ask(&server, &Method::OPTIONS, route.path, "https://app.example").await;
             assert!(allowed(&answer.headers).is_empty(), "{}", route.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_page_reads_the_metadata_and_the_keys() {
+    let server = TestServer::start(SETUP).await;
+    for path in METADATA {
+        for origin in ["https://app.example", "https://anybody.example", "null"] {
+            let answer = ask(&server, &Method::OPTIONS, path, origin).await.expect(204);
+            assert_eq!(allowed(&answer.headers), ["*", "GET", "*"], "{path}");
+            let answer = ask(&server, &Method::GET, path, origin).await.expect(200);
+            assert_eq!(allowed(&answer.headers), ["*"], "{path}");
         }
     }
 }

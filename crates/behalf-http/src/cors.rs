@@ -1,6 +1,5 @@
-//! Calls from the pages of applications (Fetch §3.3, CORS): answered to the origins that a client
-//! names as its `web_origins`, on the routes that single-page applications need, and never with
-//! our cookie.
+//! Calls from the pages of applications (Fetch §3.3, CORS): metadata for everybody; the routes that
+//! single-page applications need for the origins that a client names; never with our cookie.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -27,6 +26,17 @@ pub async fn preflight(State(context): State<HttpContext>, headers: HeaderMap) -
         response.headers_mut().extend(PREFLIGHT);
     }
     response
+}
+
+/// `OPTIONS` of what everybody may read.
+pub async fn preflight_public() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 /// Lets pages of an allowed origin read the answer, also when it is a refusal.

@@ -99,6 +99,18 @@ pub struct InvalidClientSettings {
 }
 
 impl ClientSettings {
+    /// True if `origin` is one of its web origins, or where one of its callbacks is.
+    fn names_origin(&self, origin: &str) -> bool {
+        let is_there = |callback: &String| {
+            let rest = callback.strip_prefix(origin);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        };
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        let is_origin = host.is_some_and(|host| !host.contains('/'));
+        self.web_origins.iter().any(|known| known == origin)
+            || (is_origin && self.callbacks.iter().any(is_there))
+    }
+
     /// Checks what no single field can say.
     ///
     /// # Errors
@@ -257,7 +269,8 @@ impl Identity {
         rows.into_iter().map(Client::from_row).collect()
     }
 
-    /// True if pages of that origin may call token endpoints: a client names it, byte by byte.
+    /// True if pages of that origin may call token endpoints: a client names it, byte by byte, as a
+    /// web origin or as where its callbacks are, which are trusted with codes anyway (as Auth0).
     ///
     /// # Errors
     /// When the store fails.
@@ -269,7 +282,7 @@ impl Identity {
         }
         for row in clients::list_naming(self.storage(), self.tenant(), origin).await? {
             let client = Client::from_row(row)?;
-            if client.settings.web_origins.iter().any(|known| known == origin) {
+            if client.settings.names_origin(origin) {
                 return Ok(true);
             }
         }

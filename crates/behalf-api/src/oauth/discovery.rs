@@ -54,6 +54,7 @@ fn cacheable(body: &Value) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "public, max-age=300"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
     (StatusCode::OK, headers, body.to_string()).into_response()
 }

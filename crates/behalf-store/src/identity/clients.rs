@@ -60,8 +60,8 @@ pub async fn list(storage: &Storage, tenant: &TenantId) -> Result<Vec<ClientRow>
     storage.query(LIST, [tenant.into()]).await?.into_iter().map(from_row).collect()
 }
 
-/// The applications in whose settings `text` stands in quotes, perhaps in other letter case; without
-/// `%` and `_`, which mean something else here.
+/// The applications in whose settings a string begins with `text`, perhaps in other letter case;
+/// without `%` and `_`, which mean something else here.
 ///
 /// # Errors
 /// As [`Storage::query`].
@@ -71,7 +71,7 @@ pub async fn list_naming(
     text: &str,
 ) -> Result<Vec<ClientRow>, StoreError> {
     const LIST: &str = select_clients!("AND settings LIKE $2 ORDER BY client_id");
-    let pattern = format!("%\"{text}\"%");
+    let pattern = format!("%\"{text}%");
     storage.query(LIST, [tenant.into(), pattern.into()]).await?.into_iter().map(from_row).collect()
 }
 
