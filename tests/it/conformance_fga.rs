@@ -1,12 +1,12 @@
 //! OpenFGA's own behaviour files, asked of the engine in process and of the server over HTTP.
 //!
 //! The files are found through `BEHALF_CONFORMANCE`, else beside the checkout; they are not copied
-//! into this repository. Without them the test says so instead of passing silently. Over HTTP, list
-//! users is not asked yet.
+//! into this repository. Without them the test says so instead of passing silently.
 #![expect(clippy::print_stdout, reason = "how many assertions ran is worth reading")]
 
 mod data;
 mod engine;
+mod grpc;
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,41 @@ impl<'a> Http<'a> {
             let expected = expected(assertion, &Said::List(BTreeSet::new()));
             tally.add(&stage.place, assertion, &expected, &said);
         }
+        for assertion in list(&stage.stage["listUsersAssertions"]) {
+            let said = self.list_users(assertion, &contextual(assertion, stage.along)).await;
+            let expected = expected(assertion, &Said::List(BTreeSet::new()));
+            tally.add(&stage.place, assertion, &expected, &said);
+        }
     }
+
+    async fn list_users(&self, assertion: &Value, along: &[Value]) -> Said {
+        let asked = &assertion["request"];
+        let (type_name, relation) = user_filter(asked);
+        let (object_type, id) = text(asked, "object").split_once(':').unwrap();
+        let body = json!({
+            "object": {"type": object_type, "id": id},
+            "relation": asked["relation"],
+            "user_filters": [{"type": type_name, "relation": relation}],
+            "contextual_tuples": along,
+            "context": assertion["context"],
+        });
+        let (status, body) = self.question("list-users", body.as_object().unwrap().clone()).await;
+        if status != 200 {
+            return code(&body);
+        }
+        let user = |user: &Value| match user.as_object().unwrap().iter().next().unwrap() {
+            (kind, of) if kind == "object" => format!("{}:{}", text(of, "type"), text(of, "id")),
+            (kind, of) if kind == "wildcard" => format!("{}:*", text(of, "type")),
+            (_, of) => format!("{}:{}#{}", text(of, "type"), text(of, "id"), text(of, "relation")),
+        };
+        Said::List(list(&body["users"]).iter().map(user).collect())
+    }
+}
+
+/// The one user filter of an assertion: a type, and a relation or nothing.
+fn user_filter(asked: &Value) -> (&str, &str) {
+    let filter = list(&asked["filters"]).first().and_then(Value::as_str).unwrap();
+    filter.split_once('#').unwrap_or((filter, ""))
 }
 
 #[tokio::test]

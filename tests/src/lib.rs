@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod database;
 mod forge;
+mod grpc;
 mod provider;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use browser::{Browser, Page};
 pub use client::{Client, code_challenge, post_form, query_of};
 pub use cluster::Cluster;
 pub use forge::{base64url, forge, hmac_sha256, rewritten};
+pub use grpc::{GrpcClient, GrpcError};
 pub use provider::{decide_at_provider, github_connection, start_provider};
 
 /// The issuer of every server under test.

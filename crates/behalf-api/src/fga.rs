@@ -1,53 +1,67 @@
-//! Fine-grained authorization in OpenFGA's dialect: `/stores…`.
+//! Fine-grained authorization in OpenFGA's dialect: `/stores…` over HTTP, the same methods over gRPC,
+//! and AuthZEN's beside them.
+//!
+//! A request of either kind becomes a message (`wire`), the same code (`ops`) answers it with a
+//! message, and `http` with `json`, or `grpc`, says it.
 
-mod body;
-mod check;
+mod authzen;
+mod call;
+mod convert;
 mod error;
-mod models;
-mod stores;
-mod tuples;
+mod grpc;
+mod http;
+mod json;
+mod model_wire;
+mod ops;
+mod rules;
+pub mod wire;
 
-use axum::Extension;
-use behalf_core::Actor;
-use behalf_http::{Caller, HttpContext, Routes, Rule};
-use http::Method;
+use ::http::{HeaderMap, Method};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use behalf_http::{HttpContext, Routes, Rule};
 
 /// The largest body, in bytes: OpenFGA's gRPC default.
 const BODY_LIMIT: usize = 616_448;
 
 /// Every route of the dialect.
 pub fn routes(context: &HttpContext) -> Routes {
+    const STORE: &str = "/stores/{store_id}";
     const MODELS: &str = "/stores/{store_id}/authorization-models";
     const MODEL: &str = "/stores/{store_id}/authorization-models/{model_id}";
+    const ASSERTIONS: &str = "/stores/{store_id}/assertions/{model_id}";
+    const STREAM: &str = "/stores/{store_id}/streamed-list-objects";
     let read = Rule::Fga("read:fga");
     let check = Rule::Fga("check:fga");
     let write = Rule::Fga("write:fga");
     let admin = Rule::Fga("admin:fga");
-    Routes::new(context.clone(), error::denied)
-        .body_limit(BODY_LIMIT)
-        .route(Method::POST, "/stores", admin, stores::create)
-        .route(Method::GET, "/stores", read, stores::list)
-        .route(Method::GET, "/stores/{store_id}", read, stores::get)
-        .route(Method::DELETE, "/stores/{store_id}", admin, stores::delete)
-        .route(Method::POST, MODELS, admin, models::write)
-        .route(Method::GET, MODELS, read, models::list)
-        .route(Method::GET, MODEL, read, models::get)
-        .route(Method::POST, "/stores/{store_id}/write", write, tuples::write)
-        .route(Method::POST, "/stores/{store_id}/read", read, tuples::read)
-        .route(Method::POST, "/stores/{store_id}/check", check, check::check)
-        .route(Method::POST, "/stores/{store_id}/batch-check", check, check::batch_check)
-        .route(Method::POST, "/stores/{store_id}/list-objects", read, check::list_objects)
+    let routes = Routes::new(context.clone(), error::denied).body_limit(BODY_LIMIT);
+    authzen::routes(routes)
+        .route(Method::POST, "/stores", admin, http::create_store)
+        .route(Method::GET, "/stores", read, http::list_stores)
+        .route(Method::GET, STORE, read, http::get_store)
+        .route(Method::PATCH, STORE, admin, http::update_store)
+        .route(Method::DELETE, STORE, admin, http::delete_store)
+        .route(Method::POST, MODELS, admin, http::write_model)
+        .route(Method::GET, MODELS, read, http::read_models)
+        .route(Method::GET, MODEL, read, http::read_model)
+        .route(Method::PUT, ASSERTIONS, write, http::write_assertions)
+        .route(Method::GET, ASSERTIONS, read, http::read_assertions)
+        .route(Method::POST, "/stores/{store_id}/write", write, http::write)
+        .route(Method::POST, "/stores/{store_id}/read", read, http::read)
+        .route(Method::GET, "/stores/{store_id}/changes", read, http::read_changes)
+        .route(Method::POST, "/stores/{store_id}/check", check, http::check)
+        .route(Method::POST, "/stores/{store_id}/batch-check", check, http::batch_check)
+        .route(Method::POST, "/stores/{store_id}/list-objects", read, http::list_objects)
+        .route(Method::POST, "/stores/{store_id}/list-users", read, http::list_users)
+        .route(Method::POST, "/stores/{store_id}/expand", read, http::expand)
+        .route(Method::POST, STREAM, read, http::streamed_list_objects)
+        .merge(grpc::routes(context))
+        .layer(from_fn_with_state(context.clone(), http::name_request))
 }
 
-/// Whom the record names.
-fn actor(Extension(caller): &Extension<Caller>) -> Actor {
-    match caller {
-        Caller::Fga(caller) => caller.actor.clone(),
-        Caller::Project(machine) => machine.actor.clone(),
-        Caller::Token(token, _) => Actor::Client {
-            client_id: token.client_id.to_string(),
-            sub: token.user_id().map(String::from),
-        },
-        Caller::Person(session) => Actor::User { sub: session.user.user_id.to_string() },
-    }
+/// The answer to a path below `/stores` or a gRPC method that is no route; `None` for others.
+pub fn not_found(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let is_ours = path == "/stores" || path.starts_with("/stores/");
+    grpc::not_found(path, headers).or_else(|| is_ours.then(http::not_found))
 }

@@ -28,6 +28,25 @@ pub enum AuthzError {
     /// No page gave this continuation token.
     #[error("Invalid continuation token")]
     BadContinuationToken,
+    /// The continuation token is of a page of another type's changes.
+    #[error("The type in the querystring and the continuation token don't match")]
+    TokenOfAnotherType,
+    /// The request has too many items.
+    #[error("The number of {what} exceeds the allowed limit of {limit}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// The store has not come to the revision that the reader asked for.
+    #[error("the store is at revision {at}, not yet at {wanted}")]
+    NotReached {
+        /// The revision asked for.
+        wanted: u64,
+        /// The store's revision.
+        at: u64,
+    },
     /// A field's value is not allowed.
     #[error("{0}")]
     Invalid(String),

@@ -5,6 +5,8 @@
 //! neither HTTP nor SQL. A write is planned against the newest version while its store is held,
 //! committed with the events that record it, and only then published to readers.
 
+mod assertions;
+mod changes;
 mod error;
 mod head;
 mod model;
@@ -12,6 +14,7 @@ mod query;
 mod setup;
 mod state;
 mod store;
+mod times;
 mod write;
 
 use std::collections::HashMap;
@@ -20,12 +23,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use behalf_core::{Clock, Rng, TenantId, Timestamp, new_ulid};
 use behalf_store::{Storage, UnitOfWork};
 
+pub use assertions::Assertion;
 pub use behalf_fga as engine;
+pub use changes::{Changes, ChangesQuery, TupleChange};
 pub use error::AuthzError;
-pub use query::{Answer, At, Query, TupleFilter};
+pub use query::{Answer, At, Query, TupleFilter, from_hex};
 pub use setup::{ConditionEntry, DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
 pub use store::{FgaStoreInfo, SubjectName};
-pub use write::PlannedWrite;
+pub use write::{Author, PlannedWrite};
 
 use state::OpenStore;
 
@@ -69,7 +74,8 @@ impl Authz {
         self.0.clock.now()
     }
 
-    fn new_id(&self) -> String {
+    /// A fresh ULID.
+    pub fn new_id(&self) -> String {
         new_ulid(self.now(), &*self.0.rng)
     }
 

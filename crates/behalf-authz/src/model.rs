@@ -1,6 +1,6 @@
 //! Models: written, never changed; the latest answers unless another is named.
 
-use behalf_core::{Actor, Event, EventKind};
+use behalf_core::{Actor, Event, EventKind, Page};
 use behalf_fga::AuthorizationModel;
 use behalf_store::UnitOfWork;
 use behalf_store::fga::{self, FgaModelRow};
@@ -76,23 +76,41 @@ impl Authz {
         store_id: &str,
         model_id: Option<&str>,
     ) -> Result<(String, String), AuthzError> {
-        let rows = self.list_models(store_id).await?;
-        match model_id {
-            Some(model_id) => rows
-                .into_iter()
-                .find(|(known, _)| known == model_id)
-                .ok_or_else(|| AuthzError::ModelNotFound(model_id.to_owned())),
-            None => rows.into_iter().next().ok_or_else(|| AuthzError::NoModel(store_id.to_owned())),
-        }
+        self.load_store(store_id).await?;
+        let wanted = model_id.unwrap_or_default();
+        let row = fga::find_model(self.storage(), self.tenant(), store_id, wanted).await?;
+        row.map(|row| (row.model_id, row.model)).ok_or_else(|| match model_id {
+            Some(model_id) => AuthzError::ModelNotFound(model_id.to_owned()),
+            None => AuthzError::NoModel(store_id.to_owned()),
+        })
     }
 
-    /// Every model's id and JSON, newest first.
+    /// Models' ids and JSON, newest first; `after` is the `next` of the page before.
     ///
     /// # Errors
-    /// `StoreNotFound`.
-    pub async fn list_models(&self, store_id: &str) -> Result<Vec<(String, String)>, AuthzError> {
+    /// `StoreNotFound`, or a token that no page gave.
+    pub async fn list_models(
+        &self,
+        store_id: &str,
+        limit: u32,
+        after: &str,
+    ) -> Result<Page<(String, String)>, AuthzError> {
         self.load_store(store_id).await?;
-        let rows = fga::list_models(self.storage(), self.tenant(), store_id).await?;
-        Ok(rows.into_iter().rev().map(|row| (row.model_id, row.model)).collect())
+        let (storage, tenant) = (self.storage(), self.tenant());
+        let before = match after {
+            "" => i64::MAX,
+            after => {
+                fga::find_model(storage, tenant, store_id, after)
+                    .await?
+                    .ok_or(AuthzError::BadContinuationToken)?
+                    .number
+            }
+        };
+        let more = limit.saturating_add(1);
+        let mut rows = fga::list_models_before(storage, tenant, store_id, before, more).await?;
+        let has_more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| has_more).map(|row| row.model_id.clone());
+        Ok(Page { items: rows.into_iter().map(|row| (row.model_id, row.model)).collect(), next })
     }
 }

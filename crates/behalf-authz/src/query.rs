@@ -1,14 +1,22 @@
 //! Questions: each answered on one version of the store.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use behalf_core::Page;
-use behalf_fga::{CheckRequest, FilterRequest, ListObjectsRequest, RequestContext, RequestError};
-use behalf_fga::{Snapshot, StoreModel, TupleKey};
+use behalf_core::{Page, Timestamp};
+use behalf_fga::{
+    CheckRequest, FilterRequest, ListObjectsRequest, ListUsersRequest, Listing, PageRequest,
+    RequestContext, RequestError, Snapshot, StoreModel, TupleKey, User, UsersetTree,
+};
 use metrics::counter;
 
 use crate::Authz;
 use crate::error::AuthzError;
+
+/// How long a reader waits for a revision that the store has not come to.
+const REACH_WAIT: Duration = Duration::from_secs(1);
+/// How long until it is looked at again, when nothing is written here.
+const REACH_STEP: Duration = Duration::from_millis(50);
 
 /// Which store and model a question is for.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +45,19 @@ pub struct At {
     model: Arc<StoreModel>,
     /// The model's id.
     pub model_id: Arc<str>,
+    /// What time it is, for tuples that hold for a time.
+    now: Timestamp,
 }
 
 impl At {
     /// The revision.
     pub fn revision(&self) -> u64 {
         self.snapshot.revision().0
+    }
+
+    /// The model, bound to the store.
+    pub fn model(&self) -> &StoreModel {
+        &self.model
     }
 
     /// The version itself.
@@ -55,14 +70,19 @@ impl At {
     /// # Errors
     /// When the question is invalid under the model, or a bound is reached; never an "allowed".
     pub fn check(&self, check: &CheckRequest<'_>) -> Result<bool, RequestError> {
-        let result = self.snapshot.check(&self.model, check);
+        let check = CheckRequest { request: self.timed(check.request), ..*check };
+        let result = self.snapshot.check(&self.model, &check);
         count_check(&result);
         result
     }
 
     /// Answers each check for itself.
     pub fn batch_check(&self, checks: &[CheckRequest<'_>]) -> Vec<Result<bool, RequestError>> {
-        let results = self.snapshot.batch_check(&self.model, checks);
+        let checks: Vec<_> = checks
+            .iter()
+            .map(|check| CheckRequest { request: self.timed(check.request), ..*check })
+            .collect();
+        let results = self.snapshot.batch_check(&self.model, &checks);
         results.iter().for_each(count_check);
         results
     }
@@ -75,7 +95,47 @@ impl At {
         &self,
         request: &ListObjectsRequest<'_>,
     ) -> Result<Vec<String>, RequestError> {
-        self.snapshot.list_objects(&self.model, request)
+        let list = ListObjectsRequest { request: self.timed(request.request), ..*request };
+        self.snapshot.list_objects(&self.model, &list)
+    }
+
+    /// One page of those objects, in an order that does not change with the version.
+    ///
+    /// # Errors
+    /// As [`At::check`], and when no page gave the token.
+    pub fn list_objects_page(
+        &self,
+        request: &ListObjectsRequest<'_>,
+        page: &PageRequest<'_>,
+    ) -> Result<Listing<String>, RequestError> {
+        let list = ListObjectsRequest { request: self.timed(request.request), ..*request };
+        self.snapshot.list_objects_page(&self.model, &list, page)
+    }
+
+    /// The users who have the relation to the object, or one page of them.
+    ///
+    /// # Errors
+    /// As [`At::check`], and when no page gave the token.
+    pub fn list_users(
+        &self,
+        request: &ListUsersRequest<'_>,
+        page: &PageRequest<'_>,
+    ) -> Result<Listing<User>, RequestError> {
+        let list = ListUsersRequest { request: self.timed(request.request), ..*request };
+        self.snapshot.list_users(&self.model, &list, page)
+    }
+
+    /// What a relation of an object is made of, one level deep.
+    ///
+    /// # Errors
+    /// When the request is invalid under the model.
+    pub fn expand(
+        &self,
+        object: &str,
+        relation: &str,
+        request: RequestContext<'_>,
+    ) -> Result<UsersetTree, RequestError> {
+        self.snapshot.expand(&self.model, object, relation, &self.timed(request))
     }
 
     /// The id of every object of the type to which the user might have the relation, perhaps some
@@ -87,7 +147,8 @@ impl At {
         &self,
         request: &ListObjectsRequest<'_>,
     ) -> Result<Vec<String>, RequestError> {
-        self.snapshot.list_candidates(&self.model, request)
+        let list = ListObjectsRequest { request: self.timed(request.request), ..*request };
+        self.snapshot.list_candidates(&self.model, &list)
     }
 
     /// For each id, whether the user has the relation to that object.
@@ -95,7 +156,14 @@ impl At {
     /// # Errors
     /// As [`At::check`].
     pub fn filter(&self, request: &FilterRequest<'_>) -> Result<Vec<bool>, RequestError> {
-        self.snapshot.filter(&self.model, request)
+        let filter = FilterRequest { request: self.timed(request.request), ..*request };
+        self.snapshot.filter(&self.model, &filter)
+    }
+
+    /// The request at this time, unless it says another.
+    fn timed<'r>(&self, request: RequestContext<'r>) -> RequestContext<'r> {
+        let now_micros = request.now_micros.or(Some(self.now.as_micros()));
+        RequestContext { now_micros, ..request }
     }
 }
 
@@ -134,25 +202,57 @@ impl Authz {
         limit: usize,
         after: &str,
     ) -> Result<Page<TupleKey>, AuthzError> {
-        let after: Option<(String, String, String)> = match after {
-            "" => None,
-            token => Some(decode_token(token).ok_or(AuthzError::BadContinuationToken)?),
-        };
         let view = self.open(store_id).await?.view();
-        let key =
-            |tuple: &TupleKey| (tuple.object.clone(), tuple.relation.clone(), tuple.user.clone());
-        let mut found: Vec<_> = view
-            .snapshot
-            .tuples()
-            .filter(|tuple| filter.admits(tuple))
-            .map(|tuple| (key(&tuple), tuple))
-            .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
-            .collect();
-        found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        let next = found.last().filter(|_| has_more).map(|(key, _)| encode_token(key));
-        Ok(Page { items: found.into_iter().map(|(_, tuple)| tuple).collect(), next })
+        read_page(&view.snapshot, filter, limit, after)
+    }
+
+    /// As [`Authz::read`], with the time of each tuple's writing, and the revision.
+    ///
+    /// # Errors
+    /// As [`Authz::read`].
+    pub async fn read_with_times(
+        &self,
+        store_id: &str,
+        filter: &TupleFilter,
+        limit: usize,
+        after: &str,
+    ) -> Result<(Page<(TupleKey, Timestamp)>, u64), AuthzError> {
+        let store = self.open(store_id).await?;
+        let snapshot = Arc::clone(&store.view().snapshot);
+        let page = read_page(&snapshot, filter, limit, after)?;
+        let revision = snapshot.revision().0;
+        let mut times = store.times.lock().await;
+        let until = i64::try_from(revision).unwrap_or(i64::MAX);
+        times.follow(self.storage(), self.tenant(), store_id, until).await?;
+        // A tuple deleted meanwhile has lost its time; it was there a moment ago.
+        let now = self.now();
+        let timed = page.map(|tuple| {
+            let time = times.find(&tuple.delete_key()).unwrap_or(now);
+            (tuple, time)
+        });
+        Ok((timed, revision))
+    }
+
+    /// Waits, a bounded time, until the store has come to `revision`.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, or `NotReached` when it has not come so far in time.
+    pub async fn reach(&self, store_id: &str, revision: u64) -> Result<(), AuthzError> {
+        let deadline = Instant::now() + REACH_WAIT;
+        loop {
+            let store = self.open(store_id).await?;
+            let published = store.published.notified();
+            let at = store.view().snapshot.revision().0;
+            if at >= revision {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(AuthzError::NotReached { wanted: revision, at });
+            }
+            // Another node's write tells nobody here: look again now and then.
+            drop(tokio::time::timeout(left.min(REACH_STEP), published).await);
+        }
     }
 
     /// The newest version of the store with the model that the query names.
@@ -163,7 +263,7 @@ impl Authz {
         let store = self.open(query.store_id).await?;
         let (view, model, model_id) =
             store.view_with(self.storage(), self.tenant(), query.model_id).await?;
-        Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id })
+        Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id, now: self.now() })
     }
 
     /// Asks one check of the newest version.
@@ -194,20 +294,48 @@ fn count_check(result: &Result<bool, RequestError>) {
     counter!("behalf_fga_checks_total", "answer" => answer).increment(1);
 }
 
+fn read_page(
+    snapshot: &Snapshot,
+    filter: &TupleFilter,
+    limit: usize,
+    after: &str,
+) -> Result<Page<TupleKey>, AuthzError> {
+    let after: Option<(String, String, String)> = match after {
+        "" => None,
+        token => Some(decode_token(token).ok_or(AuthzError::BadContinuationToken)?),
+    };
+    let key = |tuple: &TupleKey| (tuple.object.clone(), tuple.relation.clone(), tuple.user.clone());
+    let mut found: Vec<_> = snapshot
+        .tuples()
+        .filter(|tuple| filter.admits(tuple))
+        .map(|tuple| (key(&tuple), tuple))
+        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
+        .collect();
+    found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| has_more).map(|(key, _)| encode_token(key));
+    Ok(Page { items: found.into_iter().map(|(_, tuple)| tuple).collect(), next })
+}
+
 /// A continuation token: the last tuple's key as hexadecimal JSON, within OpenFGA's pattern.
 fn encode_token(key: &(String, String, String)) -> String {
     behalf_verify::hex(serde_json::to_string(key).unwrap_or_default().as_bytes())
 }
 
 fn decode_token(token: &str) -> Option<(String, String, String)> {
+    serde_json::from_slice(&from_hex(token)?).ok()
+}
+
+/// The bytes that hexadecimal digits say.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
-        token.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
+        text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+    digits
         .chunks(2)
         .map(|pair| match pair {
             [high, low] => Some((high << 4) | low),
             _ => None,
         })
-        .collect::<Option<_>>()?;
-    serde_json::from_slice(&bytes).ok()
+        .collect()
 }

@@ -34,6 +34,9 @@ type doc
 /// The store that holds who may read which document.
 pub const DOCUMENTS: &str = "documents";
 
+/// What the log says of tuples that a set-up file adds.
+const SETUP_REASON: &str = "set-up file";
+
 /// The store that says which agent may call which tool.
 const BEHALF: &str = "behalf";
 
@@ -305,9 +308,15 @@ impl Authz {
             })?;
             let revision = scratch.apply(&changes)?;
             let revision = i64::try_from(revision.0).unwrap_or(i64::MAX);
-            let row = FgaLogRow { revision, changes: text, at: self.now() };
-            let actor_text = serde_json::to_string(actor).unwrap_or_default();
-            for statement in fga::append_log(self.tenant(), store_id, &row, &actor_text) {
+            let row = FgaLogRow {
+                revision,
+                changes: text,
+                actor: serde_json::to_string(actor).unwrap_or_default(),
+                reason: SETUP_REASON.to_owned(),
+                txn: unit.id().to_owned(),
+                at: self.now(),
+            };
+            for statement in fga::append_log(self.tenant(), store_id, &row) {
                 unit.add(statement);
             }
             unit.record(&log_event(self.tenant(), store_id, &row, &changes, actor));

@@ -8,9 +8,11 @@ use behalf_core::{TenantId, Timestamp};
 use behalf_fga::{AuthorizationModel, Change, FgaStore, Snapshot, StoreModel};
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
+use tokio::sync::Notify;
 
 use crate::error::AuthzError;
 use crate::head::HeadReads;
+use crate::times::WriteTimes;
 
 /// Log rows read at once while a store is loaded.
 const PAGE: u32 = 1_000;
@@ -26,6 +28,9 @@ pub(crate) struct OpenStore {
     view: RwLock<Arc<View>>,
     created_at: Timestamp,
     head: HeadReads,
+    /// Tells those who wait for a revision.
+    pub(crate) published: Notify,
+    pub(crate) times: tokio::sync::Mutex<WriteTimes>,
 }
 
 /// One version with the models that were bound to it or before; a request uses one.
@@ -127,8 +132,15 @@ impl OpenStore {
         }
         let view = RwLock::new(Arc::new(writer.view()));
         let writer = Arc::new(tokio::sync::Mutex::new(writer));
-        let (store_id, head) = (store_id.to_owned(), HeadReads::default());
-        Ok(Self { store_id, writer, view, created_at, head })
+        Ok(Self {
+            store_id: store_id.to_owned(),
+            writer,
+            view,
+            created_at,
+            head: HeadReads::default(),
+            published: Notify::new(),
+            times: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Takes in what other nodes have written before this was called. False when the store with
@@ -174,6 +186,7 @@ impl OpenStore {
     pub(crate) fn publish(&self, writer: &Writer) {
         let view = Arc::new(writer.view());
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        self.published.notify_waiters();
     }
 
     /// The writer, up to date, held until the guard is dropped.

@@ -30,16 +30,38 @@ pub struct PlannedWrite {
     actor: Actor,
 }
 
+/// Who writes, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Author<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// Why, in her words; may be empty.
+    pub reason: &'a str,
+}
+
+impl<'a> From<&'a Actor> for Author<'a> {
+    fn from(actor: &'a Actor) -> Self {
+        Self { actor, reason: "" }
+    }
+}
+
 impl PlannedWrite {
     /// The revision that the store has once this is committed.
     pub const fn revision(&self) -> i64 {
         self.row.revision
     }
 
-    fn add_to(&self, authz: &Authz, unit: &mut UnitOfWork) {
-        let actor = serde_json::to_string(&self.actor).unwrap_or_default();
+    /// The same write, for a reason that the log keeps.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        reason.clone_into(&mut self.row.reason);
+        self
+    }
+
+    fn add_to(&mut self, authz: &Authz, unit: &mut UnitOfWork) {
+        unit.id().clone_into(&mut self.row.txn);
         let store_id = &self.store.store_id;
-        for statement in fga::append_log(authz.tenant(), store_id, &self.row, &actor) {
+        for statement in fga::append_log(authz.tenant(), store_id, &self.row) {
             unit.add(statement);
         }
         unit.record(&log_event(authz.tenant(), store_id, &self.row, &self.changes, &self.actor));
@@ -98,7 +120,9 @@ impl Authz {
             (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
         };
         let model = writer.bind(&model_id)?;
-        let changes = writer.fga.plan_write(&model, request)?;
+        let now_micros = request.now_micros.or_else(|| Some(self.now().as_micros()));
+        let request = WriteRequest { now_micros, ..request.clone() };
+        let changes = writer.fga.plan_write(&model, &request)?;
         self.planned(store, writer, changes, actor)
     }
 
@@ -136,7 +160,14 @@ impl Authz {
             reason: format!("changes as JSON: {error}"),
         })?;
         let revision = writer.revision().saturating_add(1);
-        let row = FgaLogRow { revision, changes: text, at: self.now() };
+        let row = FgaLogRow {
+            revision,
+            changes: text,
+            actor: serde_json::to_string(actor).unwrap_or_default(),
+            reason: String::new(),
+            txn: String::new(),
+            at: self.now(),
+        };
         Ok(Some(PlannedWrite { store, writer, changes, row, actor: actor.clone() }))
     }
 
@@ -149,9 +180,9 @@ impl Authz {
     pub async fn commit(
         &self,
         mut unit: UnitOfWork,
-        writes: Vec<PlannedWrite>,
+        mut writes: Vec<PlannedWrite>,
     ) -> Result<Committed, StoreError> {
-        for write in &writes {
+        for write in &mut writes {
             write.add_to(self, &mut unit);
         }
         let storage = self.storage().clone();
@@ -186,13 +217,16 @@ impl Authz {
         store_id: &str,
         model_id: Option<&str>,
         request: &WriteRequest,
-        actor: &Actor,
+        author: impl Into<Author<'_>>,
     ) -> Result<i64, AuthzError> {
+        let author = author.into();
         for attempt in 0..ATTEMPTS {
-            let Some(planned) = self.plan_write(store_id, model_id, request, actor).await? else {
+            let planned = self.plan_write(store_id, model_id, request, author.actor).await?;
+            let Some(planned) = planned else {
                 return Ok(self.open(store_id).await?.writer.lock().await.revision());
             };
             let revision = planned.revision();
+            let planned = planned.because(author.reason);
             match self.commit(self.unit(), vec![planned]).await {
                 Ok(_) => return Ok(revision),
                 Err(error) if error.is_conflict("store moved") => self.pause(attempt).await,

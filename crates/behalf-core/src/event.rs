@@ -123,6 +123,8 @@ event_kinds! {
     FgaModelWritten = "fga.model_written",
     /// Relationship tuples were written or deleted.
     FgaTuplesWritten = "fga.tuples_written",
+    /// The assertions of an authorization model were written.
+    FgaAssertionsWritten = "fga.assertions_written",
     /// A document was uploaded, or its content replaced.
     DocumentWritten = "document.written",
     /// A document was shared with somebody.

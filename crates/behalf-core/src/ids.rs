@@ -150,8 +150,13 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// A fresh ULID: 26 characters, 48 bits of milliseconds then 80 random bits, so ids sort by time.
 pub fn new_ulid(now: Timestamp, rng: &dyn Rng) -> String {
     let random: [u8; 10] = random_bytes(rng);
-    let millis = u128::from(now.as_micros().div_euclid(1000).unsigned_abs()) & ((1 << 48) - 1);
-    let mut bits = random.iter().fold(millis, |bits, &byte| (bits << 8) | u128::from(byte));
+    ulid_of(now, random.iter().fold(0, |bits, &byte| (bits << 8) | u128::from(byte)))
+}
+
+/// The ULID of a time, to the millisecond, and of the lowest 80 bits of `rest`.
+pub fn ulid_of(time: Timestamp, rest: u128) -> String {
+    let millis = u128::from(time.as_micros().div_euclid(1000).unsigned_abs()) & ((1 << 48) - 1);
+    let mut bits = (millis << 80) | (rest & ((1 << 80) - 1));
     let mut text = [b'0'; 26];
     for place in text.iter_mut().rev() {
         let digit = usize::try_from(bits & 31).unwrap_or(0);
@@ -159,6 +164,16 @@ pub fn new_ulid(now: Timestamp, rng: &dyn Rng) -> String {
         bits >>= 5;
     }
     text.iter().map(|&b| char::from(b)).collect()
+}
+
+/// The 80 bits behind the time of a ULID.
+pub fn ulid_rest(ulid: &str) -> Option<u128> {
+    if ulid.len() != 26 {
+        return None;
+    }
+    let digit = |b: u8| CROCKFORD.iter().position(|&known| known == b).map(|n| n as u128);
+    let bits = ulid.bytes().try_fold(0_u128, |bits, b| Some((bits << 5) | digit(b)?))?;
+    Some(bits & ((1 << 80) - 1))
 }
 
 #[cfg(test)]

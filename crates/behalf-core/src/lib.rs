@@ -15,6 +15,7 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use event::{Actor, Event, EventKind};
 pub use ids::{
     ClientId, ConnectionName, InvalidId, ProjectId, RoleId, SessionId, TenantId, UserId, new_ulid,
+    ulid_of, ulid_rest,
 };
 pub use may_read::{Checked, DecidedAt, MayRead, MayReadError, PortFuture, Readable};
 pub use page::{Page, PageSize};

@@ -2,14 +2,15 @@
 //!
 //! Roles come from the store on every request, so that a right taken away is gone at once.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, Route, on};
 use behalf_core::Actor;
 use behalf_identity::{
     AccessToken, FgaCaller, OwnApi, ProjectCaller, Resource, Right, Session, TokenError, User,
@@ -20,6 +21,7 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
+use tower::{Layer, Service};
 
 use crate::browser::browser_of;
 use crate::cors;
@@ -205,6 +207,20 @@ impl Routes {
             self.router = self.router.route(path, route);
             self.rules.push(RouteRule { method, path, rule });
         }
+        self
+    }
+
+    /// Wraps the routes added so far, outside their rules.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.router = self.router.layer(layer);
         self
     }
 
@@ -426,7 +442,9 @@ async fn admit_fga(
     if !caller.scopes.iter().any(|known| known == scope) {
         return Err(Denial::Scope(scope).into());
     }
-    let store_id = parts.uri.path().split('/').nth(2);
+    // By gRPC the store stands in the message, and whoever reads that asks `may_reach` too.
+    let store_id =
+        parts.uri.path().strip_prefix("/stores/").and_then(|rest| rest.split('/').next());
     if store_id.is_some_and(|store_id| !caller.may_reach(store_id)) {
         return Err(Denial::FgaStore.into());
     }

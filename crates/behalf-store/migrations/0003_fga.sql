@@ -29,6 +29,18 @@ CREATE TABLE fga_log (
     revision    BIGINT NOT NULL,
     changes     TEXT NOT NULL,             -- JSON array of changes
     actor       TEXT NOT NULL,             -- JSON
+    reason      TEXT NOT NULL,             -- why, in the writer's words; empty when nothing was said
+    txn         TEXT NOT NULL,             -- the same for all writes of one commit
     at          BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, store_id, revision)
+);
+
+-- What a model's author expects of it; written whole.
+CREATE TABLE fga_assertions (
+    tenant_id   TEXT NOT NULL,
+    store_id    TEXT NOT NULL,
+    model_id    TEXT NOT NULL,
+    assertions  TEXT NOT NULL,             -- JSON array
+    updated_at  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, store_id, model_id)
 );

@@ -42,6 +42,12 @@ pub struct FgaLogRow {
     pub revision: i64,
     /// The changes as JSON.
     pub changes: String,
+    /// Who wrote, as JSON.
+    pub actor: String,
+    /// Why, in the writer's words; may be empty.
+    pub reason: String,
+    /// The commit that it was a part of.
+    pub txn: String,
     /// When it happened.
     pub at: Timestamp,
 }
@@ -83,7 +89,14 @@ fn model(mut row: Row) -> Result<FgaModelRow, StoreError> {
 }
 
 fn log(mut row: Row) -> Result<FgaLogRow, StoreError> {
-    Ok(FgaLogRow { revision: row.take(0)?, changes: row.take(1)?, at: row.take(2)? })
+    Ok(FgaLogRow {
+        revision: row.take(0)?,
+        changes: row.take(1)?,
+        actor: row.take(2)?,
+        reason: row.take(3)?,
+        txn: row.take(4)?,
+        at: row.take(5)?,
+    })
 }
 
 /// The store with that id.
@@ -184,15 +197,50 @@ pub fn update_store(
     .expect_rows(1, "store is gone")
 }
 
-/// Deletes a store with its models and its log.
-pub fn delete_store(tenant: &TenantId, store_id: &str) -> [Statement; 3] {
+/// Deletes a store with its models, their assertions and its log.
+pub fn delete_store(tenant: &TenantId, store_id: &str) -> [Statement; 4] {
     let delete = |sql: &'static str| Statement::new(sql).bind(tenant).bind(store_id);
     [
         delete("DELETE FROM fga_stores WHERE tenant_id = $1 AND store_id = $2")
             .expect_rows(1, "store is gone"),
         delete("DELETE FROM fga_models WHERE tenant_id = $1 AND store_id = $2"),
+        delete("DELETE FROM fga_assertions WHERE tenant_id = $1 AND store_id = $2"),
         delete("DELETE FROM fga_log WHERE tenant_id = $1 AND store_id = $2"),
     ]
+}
+
+/// The model with that id; with an empty id, the latest.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_model(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    model_id: &str,
+) -> Result<Option<FgaModelRow>, StoreError> {
+    const FIND: &str = "SELECT number, model_id, model FROM fga_models
+         WHERE tenant_id = $1 AND store_id = $2 AND ($3 = '' OR model_id = $3)
+         ORDER BY number DESC LIMIT 1";
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), model_id.into()]).await?;
+    row.map(model).transpose()
+}
+
+/// `limit` models with a number below `before`, newest first.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_models_before(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<FgaModelRow>, StoreError> {
+    const LIST: &str = "SELECT number, model_id, model FROM fga_models
+         WHERE tenant_id = $1 AND store_id = $2 AND number < $3 ORDER BY number DESC LIMIT $4";
+    let params: [Value; 4] = [tenant.into(), store_id.into(), before.into(), limit.into()];
+    storage.query(LIST, params).await?.into_iter().map(model).collect()
 }
 
 /// Every model of the store, oldest first.
@@ -240,7 +288,7 @@ pub async fn list_log(
     revision: i64,
     limit: u32,
 ) -> Result<Vec<FgaLogRow>, StoreError> {
-    const LIST: &str = "SELECT revision, changes, at FROM fga_log
+    const LIST: &str = "SELECT revision, changes, actor, reason, txn, at FROM fga_log
          WHERE tenant_id = $1 AND store_id = $2 AND revision > $3 ORDER BY revision LIMIT $4";
     let params: [Value; 4] = [tenant.into(), store_id.into(), revision.into(), limit.into()];
     storage.query(LIST, params).await?.into_iter().map(log).collect()
@@ -248,12 +296,7 @@ pub async fn list_log(
 
 /// Appends a write: the head advances from `row.revision - 1`, or the unit is
 /// `Conflict("store moved")`.
-pub fn append_log(
-    tenant: &TenantId,
-    store_id: &str,
-    row: &FgaLogRow,
-    actor: &str,
-) -> [Statement; 2] {
+pub fn append_log(tenant: &TenantId, store_id: &str, row: &FgaLogRow) -> [Statement; 2] {
     [
         Statement::new(
             "UPDATE fga_stores SET revision = revision + 1
@@ -264,14 +307,69 @@ pub fn append_log(
         .bind(row.revision)
         .expect_rows(1, "store moved"),
         Statement::new(
-            "INSERT INTO fga_log (tenant_id, store_id, revision, changes, actor, at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO fga_log (tenant_id, store_id, revision, changes, actor, reason, txn, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(tenant)
         .bind(store_id)
         .bind(row.revision)
         .bind(&row.changes)
-        .bind(actor)
+        .bind(&row.actor)
+        .bind(&row.reason)
+        .bind(&row.txn)
         .bind(row.at),
     ]
+}
+
+/// When the first write after `revision` happened, if there is one.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_log_time(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    revision: i64,
+) -> Result<Option<Timestamp>, StoreError> {
+    const FIND: &str = "SELECT at FROM fga_log
+         WHERE tenant_id = $1 AND store_id = $2 AND revision > $3 ORDER BY revision LIMIT 1";
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), revision.into()]).await?;
+    row.map(|mut row| row.take(0)).transpose()
+}
+
+/// The assertions of a model as JSON, if any were written.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_assertions(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    model_id: &str,
+) -> Result<Option<String>, StoreError> {
+    const FIND: &str = "SELECT assertions FROM fga_assertions
+         WHERE tenant_id = $1 AND store_id = $2 AND model_id = $3";
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), model_id.into()]).await?;
+    row.map(|mut row| row.take(0)).transpose()
+}
+
+/// Writes the assertions of a model in place of those before.
+pub fn put_assertions(
+    tenant: &TenantId,
+    store_id: &str,
+    model_id: &str,
+    assertions: &str,
+    now: Timestamp,
+) -> Statement {
+    Statement::new(
+        "INSERT INTO fga_assertions (tenant_id, store_id, model_id, assertions, updated_at)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (tenant_id, store_id, model_id)
+         DO UPDATE SET assertions = excluded.assertions, updated_at = excluded.updated_at",
+    )
+    .bind(tenant)
+    .bind(store_id)
+    .bind(model_id)
+    .bind(assertions)
+    .bind(now)
 }

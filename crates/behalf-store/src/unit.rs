@@ -112,6 +112,11 @@ impl UnitOfWork {
         Self { id, now, statements, events: 0, first_event: None }
     }
 
+    /// The unit's own id, which the ids of its events begin with.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// When the unit happens.
     pub const fn now(&self) -> Timestamp {
         self.now

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
 use behalf_authz::Authz;
 use behalf_core::{Clock, Rng, Secret, TenantId};
@@ -223,6 +224,14 @@ impl Server {
     }
 }
 
+/// Nothing has this address: each dialect says so in its own words.
+async fn not_found(context: State<HttpContext>, request: Request) -> Response {
+    match behalf_api::fga::not_found(request.uri().path(), request.headers()) {
+        Some(response) => response,
+        None => behalf_console::not_found(context, request.headers().clone()).await,
+    }
+}
+
 fn routes(context: HttpContext) -> anyhow::Result<(Router, Vec<RouteRule>)> {
     let routes = behalf_api::oauth::routes(&context);
     let routes = behalf_api::health::routes(routes, telemetry::render);
@@ -236,7 +245,7 @@ fn routes(context: HttpContext) -> anyhow::Result<(Router, Vec<RouteRule>)> {
     let routes = behalf_api::openapi::routes(routes, context.identity.issuer())?;
     let (router, rules) = routes.into_parts();
     let router = router
-        .fallback(behalf_console::not_found)
+        .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(context.clone(), server::around))

@@ -1,4 +1,7 @@
-//! Errors in OpenFGA's shape: `{code, message}`.
+//! Errors of the dialect: OpenFGA's numbers, their names, and what HTTP and gRPC make of them.
+//!
+//! gRPC carries the number itself in `grpc-status`. A field that breaks its rule is plain
+//! `InvalidArgument` there, and on HTTP gets a number by its message, as OpenFGA's gateway does.
 
 use axum::response::{IntoResponse, Response};
 use behalf_authz::AuthzError;
@@ -6,27 +9,152 @@ use behalf_http::Denial;
 use behalf_store::StoreError;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// gRPC's own `InvalidArgument`.
+const INVALID_ARGUMENT: u16 = 3;
+/// gRPC's own `Unavailable`.
+const UNAVAILABLE: u16 = 14;
+
+/// The numbers that have names (`openfga.v1`'s error enums), and gRPC's that HTTP shows.
+const NAMES: [(u16, &str); 34] = [
+    (10, "Aborted"),
+    (1010, "bearer_token_missing"),
+    (1500, "unauthenticated"),
+    (1600, "forbidden"),
+    (2000, "validation_error"),
+    (2001, "authorization_model_not_found"),
+    (2002, "authorization_model_resolution_too_complex"),
+    (2003, "invalid_write_input"),
+    (2004, "cannot_allow_duplicate_tuples_in_one_request"),
+    (2007, "invalid_continuation_token"),
+    (2010, "invalid_expand_input"),
+    (2017, "write_failed_due_to_invalid_input"),
+    (2020, "latest_authorization_model_not_found"),
+    (2021, "type_not_found"),
+    (2022, "relation_not_found"),
+    (2027, "invalid_tuple"),
+    (2033, "assertions_too_many_items"),
+    (2034, "id_too_long"),
+    (2036, "authorization_model_id_too_long"),
+    (2037, "tuple_key_value_not_specified"),
+    (2038, "tuple_keys_too_many_or_too_few_items"),
+    (2039, "page_size_invalid"),
+    (2043, "object_too_long"),
+    (2044, "relation_too_long"),
+    (2045, "type_definitions_too_few_items"),
+    (2046, "type_invalid_length"),
+    (2047, "type_invalid_pattern"),
+    (2052, "query_string_type_continuation_token_mismatch"),
+    (2053, "exceeded_entity_limit"),
+    (2056, "invalid_authorization_model"),
+    (2057, "unsupported_schema_version"),
+    (2059, "invalid_start_time"),
+    (5000, "undefined_endpoint"),
+    (5002, "store_id_not_found"),
+];
 
 /// An error of the dialect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FgaError {
-    status: StatusCode,
-    code: &'static str,
+    /// What HTTP makes a name and a status of.
+    number: u16,
+    /// What gRPC carries.
+    grpc: u16,
     message: String,
+    /// What gRPC says before the message: the fields that the bad one lies in.
+    trail: String,
+    /// Where HTTP's status is not the number's.
+    status: Option<StatusCode>,
 }
 
 impl FgaError {
+    /// The error with that number.
+    pub(super) fn new(number: u16, message: impl Into<String>) -> Self {
+        Self { number, grpc: number, message: message.into(), trail: String::new(), status: None }
+    }
+
+    /// Something is wrong with the request, and there is no number for it.
     pub(super) fn validation(message: impl Into<String>) -> Self {
-        Self::input("validation_error", message)
+        Self::new(2000, message)
     }
 
-    pub(super) fn input(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+    /// A field breaks its rule.
+    pub(super) fn field(message: &str, field: &str, reason: &str) -> Self {
+        let text = format!("invalid {message}.{field}: {reason}");
+        Self { grpc: INVALID_ARGUMENT, ..Self::new(number_of_rule(field, reason), text) }
     }
 
-    pub(super) const fn code(&self) -> &'static str {
-        self.code
+    /// The bad field lies in this field of another message.
+    #[must_use]
+    pub(super) fn within(mut self, message: &str, field: &str) -> Self {
+        let outer =
+            format!("invalid {message}.{field}: embedded message failed validation | caused by: ");
+        self.trail.insert_str(0, &outer);
+        self
+    }
+
+    /// A feature that OpenFGA does not have either.
+    pub(super) fn unimplemented(message: impl Into<String>) -> Self {
+        Self { grpc: 12, ..Self::new(5004, message) }
+    }
+
+    /// A gRPC service or what it names is not there.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self { grpc: 5, ..Self::new(5000, message) }
+    }
+
+    /// A message is larger than allowed.
+    pub(super) fn exhausted(message: impl Into<String>) -> Self {
+        Self { grpc: 8, ..Self::new(4006, message) }
+    }
+
+    /// A message breaks gRPC's own rules.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self { grpc: 13, ..Self::new(4000, message) }
+    }
+
+    /// The caller's deadline came first.
+    pub(super) fn late() -> Self {
+        Self { grpc: 4, ..Self::new(4004, "Request Deadline Exceeded") }
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self { status: Some(StatusCode::FORBIDDEN), ..Self::new(1600, message) }
+    }
+
+    fn unavailable(name_of: u16, message: impl Into<String>) -> Self {
+        Self {
+            grpc: UNAVAILABLE,
+            status: Some(StatusCode::SERVICE_UNAVAILABLE),
+            ..Self::new(name_of, message)
+        }
+    }
+
+    /// The number that `grpc-status` carries.
+    pub(super) const fn grpc_number(&self) -> u16 {
+        self.grpc
+    }
+
+    /// What `grpc-message` carries.
+    pub(super) fn grpc_message(&self) -> String {
+        format!("{}{}", self.trail, self.message)
+    }
+
+    /// OpenFGA's number, which HTTP shows by its name.
+    pub(super) const fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// The number's name.
+    pub(super) fn code(&self) -> &'static str {
+        let named = NAMES.iter().find(|(number, _)| *number == self.number);
+        match (named, self.number) {
+            (Some((_, name)), _) => name,
+            (None, 4010) => "unavailable",
+            (None, 5004) => "unimplemented",
+            (None, _) => "internal_error",
+        }
     }
 
     pub(super) fn message(&self) -> &str {
@@ -34,75 +162,126 @@ impl FgaError {
     }
 
     pub(super) const fn is_input(&self) -> bool {
-        self.status.as_u16() < 500
+        matches!(self.number, 2000..=3499)
     }
-}
 
-impl From<AuthzError> for FgaError {
-    fn from(error: AuthzError) -> Self {
-        let of_engine = |code: behalf_authz::engine::ErrorCode, message: String| Self {
-            status: StatusCode::from_u16(code.http_status())
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            code: code.name(),
-            message,
-        };
-        let internal = |status: StatusCode, error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "an authorization request failed");
-            Self { status, code: "internal_error", message: "Internal Server Error".to_owned() }
-        };
-        match error {
-            AuthzError::StoreNotFound => Self {
-                status: StatusCode::NOT_FOUND,
-                code: "store_id_not_found",
-                message: "Store ID not found".to_owned(),
-            },
-            AuthzError::NoModel(_) => {
-                Self::input("latest_authorization_model_not_found", error.to_string())
-            }
-            AuthzError::ModelNotFound(_) => {
-                Self::input("authorization_model_not_found", error.to_string())
-            }
-            AuthzError::Model(error) => of_engine(error.code(), error.to_string()),
-            AuthzError::Write(error) => of_engine(error.code(), error.to_string()),
-            AuthzError::Request(error) => of_engine(error.code(), error.to_string()),
-            AuthzError::BadContinuationToken => {
-                Self::input("invalid_continuation_token", error.to_string())
-            }
-            AuthzError::Invalid(message) => Self::validation(message),
-            AuthzError::Store(StoreError::Unavailable { reason, .. }) => {
-                internal(StatusCode::SERVICE_UNAVAILABLE, &reason)
-            }
-            AuthzError::Contention => internal(StatusCode::SERVICE_UNAVAILABLE, &error),
-            AuthzError::Store(error) => internal(StatusCode::INTERNAL_SERVER_ERROR, &error),
-        }
+    pub(super) fn status(&self) -> StatusCode {
+        self.status.unwrap_or(match self.number {
+            10 => StatusCode::CONFLICT,
+            1000..=1999 => StatusCode::UNAUTHORIZED,
+            2000..=3499 => StatusCode::BAD_REQUEST,
+            3500..=3999 => StatusCode::UNPROCESSABLE_ENTITY,
+            5000.. => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        })
     }
-}
 
-impl IntoResponse for FgaError {
-    fn into_response(self) -> Response {
-        let body = json!({"code": self.code, "message": self.message}).to_string();
+    fn body(&self) -> Value {
+        json!({"code": self.code(), "message": self.message})
+    }
+
+    /// The error as a line of a stream carries it: with gRPC's number for its class.
+    pub(super) fn stream_body(&self) -> Value {
+        let class = match self.number {
+            10 => 10,
+            1000..=1999 => 16,
+            2000..=3499 => 3,
+            3500..=3999 => 8,
+            5000.. => 5,
+            _ => 13,
+        };
+        json!({"error": {"code": class, "message": self.message, "details": []}})
+    }
+
+    /// The answer with another body.
+    pub(super) fn response(&self, body: &Value) -> Response {
+        let status = self.status();
         let headers =
             [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-        let mut response = (self.status, headers, body).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let mut response = (status, headers, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 }
 
+/// The number that HTTP gives to a field that breaks its rule: by the field, and by what the reason
+/// starts with.
+fn number_of_rule(field: &str, reason: &str) -> u16 {
+    let is = |start: &str| reason.starts_with(start);
+    match field {
+        "Assertions" if is("value must contain no more than") => 2033,
+        "AuthorizationModelId" if is("value length must be at most") => 2036,
+        "Id" if is("value length must be at most") => 2034,
+        "Object" if is("value length must be at most") => 2043,
+        "PageSize" if is("value must be inside range") => 2039,
+        "Relation" if is("value length must be at most") => 2044,
+        "TupleKey" if is("value is required") => 2037,
+        "TupleKeys" if is("value must contain between") => 2038,
+        "Type" if is("value length must be at") => 2046,
+        "Type" if is("value does not match regex pattern") => 2047,
+        "TypeDefinitions" if is("value must contain at least") => 2045,
+        _ => 2000,
+    }
+}
+
+impl From<AuthzError> for FgaError {
+    fn from(error: AuthzError) -> Self {
+        let text = error.to_string();
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "an authorization request failed");
+            Self { grpc: 4000, ..Self::new(4000, "Internal Server Error") }
+        };
+        match error {
+            AuthzError::StoreNotFound => Self::new(5002, "Store ID not found"),
+            AuthzError::NoModel(_) => Self::new(2020, text),
+            AuthzError::ModelNotFound(_) => Self::new(2001, text),
+            AuthzError::Model(error) => Self::new(error.code().number(), text),
+            AuthzError::Write(error) => Self::new(error.code().number(), text),
+            AuthzError::Request(error) => Self::new(error.code().number(), text),
+            AuthzError::BadContinuationToken => Self::new(2007, text),
+            AuthzError::TokenOfAnotherType => Self::new(2052, text),
+            AuthzError::TooMany { .. } => Self::new(2053, text),
+            AuthzError::Invalid(_) => Self::validation(text),
+            AuthzError::NotReached { .. } => Self::unavailable(4010, text),
+            AuthzError::Store(StoreError::Unavailable { reason, .. }) => {
+                let Self { number, message, .. } = failed(&reason);
+                Self::unavailable(number, message)
+            }
+            AuthzError::Contention => {
+                let Self { number, message, .. } = failed(&error);
+                Self::unavailable(number, message)
+            }
+            AuthzError::Store(error) => failed(&error),
+        }
+    }
+}
+
+impl From<&Denial> for FgaError {
+    fn from(denial: &Denial) -> Self {
+        let number = match denial {
+            Denial::Unauthenticated(None) => 1010,
+            Denial::Unauthenticated(Some(_)) => 1500,
+            Denial::Scope(_) | Denial::Role | Denial::FgaStore | Denial::ForeignOrigin => 1600,
+            Denial::Store(_) => 4000,
+        };
+        let grpc = if matches!(denial, Denial::Store(_)) { UNAVAILABLE } else { number };
+        Self { grpc, status: Some(denial.status()), ..Self::new(number, denial.message()) }
+    }
+}
+
+impl IntoResponse for FgaError {
+    fn into_response(self) -> Response {
+        self.response(&self.body())
+    }
+}
+
 /// A denial by the rule table, in this dialect.
 pub(super) fn denied(denial: &Denial) -> Response {
-    let code = match denial {
-        Denial::Unauthenticated(None) => "bearer_token_missing",
-        Denial::Unauthenticated(Some(_)) => "unauthenticated",
-        Denial::Scope(_) | Denial::Role | Denial::FgaStore | Denial::ForeignOrigin => "forbidden",
-        Denial::Store(_) => "internal_error",
-    };
-    let error = FgaError { status: denial.status(), code, message: denial.message() };
-    let mut response = error.into_response();
-    if denial.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    FgaError::from(denial).into_response()
 }

@@ -40,7 +40,12 @@ const fn is_refusal(error: &AuthzError) -> bool {
         | AuthzError::Invalid(_)
         | AuthzError::NoModel(_)
         | AuthzError::ModelNotFound(_)
-        | AuthzError::BadContinuationToken => true,
-        AuthzError::StoreNotFound | AuthzError::Contention | AuthzError::Store(_) => false,
+        | AuthzError::BadContinuationToken
+        | AuthzError::TokenOfAnotherType
+        | AuthzError::TooMany { .. } => true,
+        AuthzError::StoreNotFound
+        | AuthzError::NotReached { .. }
+        | AuthzError::Contention
+        | AuthzError::Store(_) => false,
     }
 }

@@ -25,6 +25,19 @@ impl StoreModel {
         self.direct_class_of(&resolved, tuple).map(|_| ())
     }
 
+    /// Checks that a check of these three could be asked under the model.
+    ///
+    /// # Errors
+    /// What is malformed, or what the model does not have.
+    pub fn validate_question(
+        &self,
+        user: &str,
+        relation: &str,
+        object: &str,
+    ) -> Result<(), TupleError> {
+        self.resolve(user, relation, object).map(|_| ())
+    }
+
     /// Checks the parts of a key, not whether a tuple with it may exist.
     pub(super) fn resolve<'a>(
         &self,

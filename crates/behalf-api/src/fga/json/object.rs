@@ -1,0 +1,137 @@
+//! Members of a JSON object by their protobuf names.
+
+use behalf_core::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::fga::convert::time_of;
+use crate::fga::error::FgaError;
+
+/// A JSON object that is read as a message.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::fga) struct Object<'a>(&'a Map<String, Value>);
+
+impl<'a> Object<'a> {
+    pub(super) const fn new(members: &'a Map<String, Value>) -> Self {
+        Self(members)
+    }
+
+    pub(super) const fn members(&self) -> &'a Map<String, Value> {
+        self.0
+    }
+
+    /// The member, in snake or camel case, unless it is absent or null.
+    pub(super) fn get(&self, name: &str) -> Result<Option<&'a Value>, FgaError> {
+        let exact = self.0.get(name);
+        let camel = if name.contains('_') { self.0.get(&camel_case(name)) } else { None };
+        match (exact, camel) {
+            (Some(_), Some(_)) => {
+                Err(FgaError::validation(format!("duplicate field \"{}\"", camel_case(name))))
+            }
+            (value, None) | (None, value) => Ok(value.filter(|value| !value.is_null())),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<String, FgaError> {
+        match self.get(name)? {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(other) => Err(wrong("string", name, other)),
+        }
+    }
+
+    /// A text that may be absent.
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, FgaError> {
+        Ok(if self.get(name)?.is_some() { Some(self.text(name)?) } else { None })
+    }
+
+    pub(super) fn bool(&self, name: &str) -> Result<bool, FgaError> {
+        match self.get(name)? {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(other) => Err(wrong("bool", name, other)),
+        }
+    }
+
+    /// A whole number, also as text.
+    pub(super) fn int(&self, name: &str) -> Result<Option<i32>, FgaError> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        let number = match value {
+            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.and_then(|number| i32::try_from(number).ok());
+        number.map(Some).ok_or_else(|| wrong("int32", name, value))
+    }
+
+    pub(super) fn object(&self, name: &str) -> Result<Option<Self>, FgaError> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Self(members))),
+            Some(other) => Err(wrong("object", name, other)),
+        }
+    }
+
+    /// A time in RFC 3339.
+    pub(super) fn time(&self, name: &str) -> Result<Option<prost_types::Timestamp>, FgaError> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        let time = value.as_str().and_then(Timestamp::from_rfc3339);
+        time.map(time_of).map(Some).ok_or_else(|| wrong("timestamp", name, value))
+    }
+
+    /// A list of objects, each read by `read`.
+    pub(super) fn list<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Self) -> Result<T, FgaError>,
+    ) -> Result<Vec<T>, FgaError> {
+        match self.get(name)? {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Value::Object(members) => read(&Self(members)),
+                    other => Err(wrong("object", name, other)),
+                })
+                .collect(),
+            Some(other) => Err(wrong("list", name, other)),
+        }
+    }
+
+    /// The number of an enum's value, by name or number.
+    pub(super) fn variant(
+        &self,
+        name: &str,
+        by_name: impl Fn(&str) -> Option<i32>,
+    ) -> Result<i32, FgaError> {
+        match self.get(name)? {
+            None => Ok(0),
+            Some(Value::String(text)) => by_name(text).ok_or_else(|| {
+                FgaError::validation(format!("invalid value for enum field {name}: \"{text}\""))
+            }),
+            Some(_) => Ok(self.int(name)?.unwrap_or_default()),
+        }
+    }
+}
+
+fn wrong(kind: &str, name: &str, value: &Value) -> FgaError {
+    FgaError::validation(format!("invalid value for {kind} field {name}: {value}"))
+}
+
+/// `1.0` is a whole number in protobuf's JSON.
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
+fn whole(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX);
+    is_whole.then_some(number as i64)
+}
+
+pub(super) fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut camel = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut rest = part.chars();
+        camel.extend(rest.next().map(|c| c.to_ascii_uppercase()));
+        camel.push_str(rest.as_str());
+    }
+    camel
+}

@@ -1,0 +1,169 @@
+//! Which objects, which users.
+
+use behalf_authz::engine::{
+    ListObjectsRequest, ListUsersRequest, MAX_CONTEXTUAL_TUPLES, PageRequest, RequestContext,
+    RequestError, TupleKey, User, UserFilter,
+};
+use behalf_authz::{At, AuthzError};
+use serde_json::{Map, Value};
+
+use crate::fga::call::{Answer, Call, Stamp};
+use crate::fga::convert::{contextual_of, map_of, tuples_of};
+use crate::fga::error::FgaError;
+use crate::fga::rules::{self, In};
+use crate::fga::wire::openfga_v1 as pb;
+
+impl Call {
+    pub(in crate::fga) async fn list_objects(
+        &self,
+        request: pb::ListObjectsRequest,
+    ) -> Result<Answer<pb::ListObjectsResponse>, FgaError> {
+        let answer = self.objects(In("ListObjectsRequest"), request).await?;
+        let objects = answer.value;
+        Ok(Answer::new(pb::ListObjectsResponse { objects }, answer.stamp))
+    }
+
+    /// The same objects, to be sent one by one.
+    pub(in crate::fga) async fn streamed_list_objects(
+        &self,
+        request: pb::StreamedListObjectsRequest,
+    ) -> Result<Answer<Vec<String>>, FgaError> {
+        let request = pb::ListObjectsRequest {
+            store_id: request.store_id,
+            authorization_model_id: request.authorization_model_id,
+            r#type: request.r#type,
+            relation: request.relation,
+            user: request.user,
+            contextual_tuples: request.contextual_tuples,
+            context: request.context,
+            consistency: request.consistency,
+        };
+        self.objects(In("StreamedListObjectsRequest"), request).await
+    }
+
+    pub(in crate::fga) async fn list_users(
+        &self,
+        request: pb::ListUsersRequest,
+    ) -> Result<Answer<pb::ListUsersResponse>, FgaError> {
+        let is = In("ListUsersRequest");
+        is.store_id(&request.store_id)?;
+        is.model_id(&request.authorization_model_id)?;
+        let object = is.required("Object", request.object)?;
+        is.nested("Object", rules::object(&object))?;
+        is.relation(&request.relation)?;
+        let [filter] = request.user_filters.as_slice() else {
+            let reason = "value must contain exactly 1 item(s)";
+            return Err(FgaError::field(is.0, "UserFilters", reason));
+        };
+        let of_filter = In("UserTypeFilter");
+        is.nested("UserFilters[0]", of_filter.type_name(&filter.r#type))?;
+        is.nested("UserFilters[0]", of_filter.optional_relation(&filter.relation))?;
+        is.flat_contextual(&request.contextual_tuples, MAX_CONTEXTUAL_TUPLES)?;
+        is.consistency(request.consistency)?;
+        let asked = UsersOf {
+            object: format!("{}:{}", object.r#type, object.id),
+            relation: request.relation,
+            type_name: filter.r#type.clone(),
+            of_relation: Some(filter.relation.clone()).filter(|relation| !relation.is_empty()),
+            contextual: tuples_of(request.contextual_tuples),
+            context: request.context.map(map_of),
+        };
+        let at = self.at(&request.store_id, &request.authorization_model_id).await?;
+        let stamp = Stamp::of(request.store_id, &at);
+        let users =
+            asked.ask(at).await?.into_iter().map(|user| pb::User { user: Some(user_of(user)) });
+        Ok(Answer::new(pb::ListUsersResponse { users: users.collect() }, stamp))
+    }
+
+    async fn objects(
+        &self,
+        is: In,
+        request: pb::ListObjectsRequest,
+    ) -> Result<Answer<Vec<String>>, FgaError> {
+        is.store_id(&request.store_id)?;
+        is.model_id(&request.authorization_model_id)?;
+        is.type_name(&request.r#type)?;
+        is.relation(&request.relation)?;
+        is.list_user(&request.user)?;
+        is.contextual(request.contextual_tuples.as_ref())?;
+        is.consistency(request.consistency)?;
+        let at = self.at(&request.store_id, &request.authorization_model_id).await?;
+        let stamp = Stamp::of(request.store_id.clone(), &at);
+        let objects = in_the_background(move || {
+            let contextual = contextual_of(request.contextual_tuples);
+            let context = request.context.map(map_of);
+            at.list_objects(&ListObjectsRequest {
+                user: &request.user,
+                relation: &request.relation,
+                object_type: &request.r#type,
+                request: RequestContext {
+                    contextual_tuples: &contextual,
+                    context: context.as_ref(),
+                    ..RequestContext::default()
+                },
+            })
+        });
+        Ok(Answer::new(objects.await?, stamp))
+    }
+}
+
+/// Which users are asked for.
+pub(in crate::fga) struct UsersOf {
+    pub(in crate::fga) object: String,
+    pub(in crate::fga) relation: String,
+    pub(in crate::fga) type_name: String,
+    /// The relation of usersets, or plain users.
+    pub(in crate::fga) of_relation: Option<String>,
+    pub(in crate::fga) contextual: Vec<TupleKey>,
+    pub(in crate::fga) context: Option<Map<String, Value>>,
+}
+
+impl UsersOf {
+    /// All of them.
+    pub(in crate::fga) async fn ask(self, at: At) -> Result<Vec<User>, FgaError> {
+        let found = in_the_background(move || {
+            let list = ListUsersRequest {
+                object: &self.object,
+                relation: &self.relation,
+                filter: UserFilter {
+                    type_name: &self.type_name,
+                    relation: self.of_relation.as_deref(),
+                },
+                request: RequestContext {
+                    contextual_tuples: &self.contextual,
+                    context: self.context.as_ref(),
+                    ..RequestContext::default()
+                },
+            };
+            at.list_users(&list, &PageRequest::default())
+        });
+        Ok(found.await?.items)
+    }
+}
+
+fn user_of(user: User) -> pb::user::User {
+    match user {
+        User::Wildcard { type_name } => {
+            pb::user::User::Wildcard(pb::TypedWildcard { r#type: type_name })
+        }
+        User::Object { type_name, id } => {
+            pb::user::User::Object(pb::Object { r#type: type_name, id })
+        }
+        User::Userset { type_name, id, relation } => {
+            pb::user::User::Userset(pb::UsersetUser { r#type: type_name, id, relation })
+        }
+    }
+}
+
+/// Runs a question that may look at the whole store where it holds nobody up.
+pub(in crate::fga) async fn in_the_background<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, FgaError> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(answer) => Ok(answer.map_err(AuthzError::from)?),
+        Err(error) => {
+            tracing::error!(%error, "a question ended early");
+            Err(FgaError::new(4000, "Internal Server Error"))
+        }
+    }
+}

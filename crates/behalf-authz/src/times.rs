@@ -1,0 +1,65 @@
+//! When each stored tuple was written. The engine does not keep it; it is read from the log when a
+//! reader first asks for tuples with their times, and followed from then on.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+
+use behalf_core::{TenantId, Timestamp};
+use behalf_fga::{Change, DeleteKey};
+use behalf_store::fga;
+use behalf_store::{Storage, StoreError};
+
+/// Writes read at once.
+const PAGE: u32 = 1_000;
+
+/// The times of one store's tuples, up to a revision.
+#[derive(Debug, Default)]
+pub(crate) struct WriteTimes {
+    hasher: RandomState,
+    /// By a hash of the key: of two tuples that share one, the later time is shown.
+    by_key: HashMap<u64, Timestamp>,
+    revision: i64,
+}
+
+impl WriteTimes {
+    /// Reads on from where it stopped, to `revision` at least.
+    pub(crate) async fn follow(
+        &mut self,
+        storage: &Storage,
+        tenant: &TenantId,
+        store_id: &str,
+        revision: i64,
+    ) -> Result<(), StoreError> {
+        while self.revision < revision {
+            let rows = fga::list_log(storage, tenant, store_id, self.revision, PAGE).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let changes: Vec<Change> = serde_json::from_str(&row.changes)
+                    .map_err(|_| StoreError::Corrupt { what: "fga_log.changes".to_owned() })?;
+                for change in changes {
+                    match change {
+                        Change::Write(tuple) => {
+                            self.by_key.insert(self.key(&tuple.delete_key()), row.at);
+                        }
+                        Change::Delete(key) => {
+                            self.by_key.remove(&self.key(&key));
+                        }
+                    }
+                }
+                self.revision = row.revision;
+            }
+        }
+        Ok(())
+    }
+
+    /// When the tuple was written.
+    pub(crate) fn find(&self, key: &DeleteKey) -> Option<Timestamp> {
+        self.by_key.get(&self.key(key)).copied()
+    }
+
+    fn key(&self, key: &DeleteKey) -> u64 {
+        self.hasher.hash_one((&key.user, &key.relation, &key.object))
+    }
+}

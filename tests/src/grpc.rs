@@ -1,0 +1,176 @@
+//! A gRPC client of the server under test: tonic's, over the router, with the status as it came.
+//!
+//! tonic knows gRPC's sixteen codes and takes every other for `Unknown`, so what `grpc-status`
+//! carries is read on its way.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::BodyExt as _;
+use tonic::metadata::MetadataMap;
+use tonic_prost::ProstCodec;
+use tower::{Service, ServiceExt as _};
+
+/// A client with a token; an empty one sends none.
+#[derive(Clone, Debug)]
+pub struct GrpcClient {
+    router: Router,
+    metadata: Vec<(&'static str, String)>,
+}
+
+/// An error as gRPC carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcError {
+    /// What `grpc-status` says.
+    pub number: u16,
+    /// What `grpc-message` says.
+    pub message: String,
+}
+
+impl GrpcClient {
+    /// A client of `router`.
+    pub fn new(router: &Router, token: &str) -> Self {
+        let this = Self { router: router.clone(), metadata: Vec::new() };
+        if token.is_empty() { this } else { this.with("authorization", format!("Bearer {token}")) }
+    }
+
+    /// The client with more metadata.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.push((name, value.into()));
+        self
+    }
+
+    /// Calls a method that answers with one message.
+    ///
+    /// # Errors
+    /// What `grpc-status` carries when it is not 0.
+    pub async fn unary<Q, A>(
+        &self,
+        path: &'static str,
+        message: Q,
+    ) -> Result<(A, MetadataMap), GrpcError>
+    where
+        Q: prost::Message + Clone + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let (mut client, status) = self.connect();
+        client.ready().await.unwrap();
+        let codec = ProstCodec::<Q, A>::default();
+        let path = PathAndQuery::from_static(path);
+        match client.unary(self.request(message), path, codec).await {
+            Ok(response) => {
+                let (metadata, message, _) = response.into_parts();
+                Ok((message, metadata))
+            }
+            Err(error) => Err(status.error(&error)),
+        }
+    }
+
+    /// Calls a method that answers with a stream, and reads it to its end.
+    ///
+    /// # Errors
+    /// What `grpc-status` carries when it is not 0.
+    pub async fn streaming<Q, A>(
+        &self,
+        path: &'static str,
+        messages: Vec<Q>,
+    ) -> Result<Vec<A>, GrpcError>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let (mut client, status) = self.connect();
+        client.ready().await.unwrap();
+        let codec = ProstCodec::<Q, A>::default();
+        let path = PathAndQuery::from_static(path);
+        let request = self.request(futures_util::stream::iter(messages));
+        let mut stream = match client.streaming(request, path, codec).await {
+            Ok(response) => response.into_inner(),
+            Err(error) => return Err(status.error(&error)),
+        };
+        let mut answers = Vec::new();
+        loop {
+            match stream.message().await {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) => return Ok(answers),
+                Err(error) => return Err(status.error(&error)),
+            }
+        }
+    }
+
+    fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        for (name, value) in &self.metadata {
+            request.metadata_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    }
+
+    fn connect(&self) -> (tonic::client::Grpc<Watched>, Status) {
+        let status = Status::default();
+        let watched = Watched { router: self.router.clone(), status: status.clone() };
+        (tonic::client::Grpc::new(watched), status)
+    }
+}
+
+/// The last `grpc-status` that came.
+#[derive(Clone, Debug, Default)]
+struct Status(Arc<Mutex<Option<u16>>>);
+
+impl Status {
+    fn see(&self, headers: &HeaderMap) {
+        let status =
+            headers.get("grpc-status").map(|value| value.to_str().unwrap().parse().unwrap());
+        if status.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        }
+    }
+
+    fn error(&self, error: &tonic::Status) -> GrpcError {
+        let number = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = error.message().to_owned();
+        GrpcError { number: number.unwrap_or_else(|| panic!("no grpc-status: {error}")), message }
+    }
+}
+
+/// The router as tonic calls it.
+#[derive(Clone)]
+struct Watched {
+    router: Router,
+    status: Status,
+}
+
+impl Service<Request<tonic::body::Body>> for Watched {
+    type Response = Response<tonic::body::Body>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(header::HOST, "behalf.test".parse().unwrap());
+        let request = Request::from_parts(parts, Body::new(body));
+        let (router, status) = (self.router.clone(), self.status.clone());
+        Box::pin(async move {
+            let response = router.oneshot(request).await?;
+            status.see(response.headers());
+            let (parts, body) = response.into_parts();
+            let body = body.map_frame(move |frame| {
+                if let Some(trailers) = frame.trailers_ref() {
+                    status.see(trailers);
+                }
+                frame
+            });
+            Ok(Response::from_parts(parts, tonic::body::Body::new(body)))
+        })
+    }
+}
