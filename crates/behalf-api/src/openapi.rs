@@ -32,8 +32,9 @@ pub fn routes(routes: Routes, issuer: &Issuer) -> Result<Routes, serde_json::Err
 
 /// True if programs call the route, so that the document must describe it.
 pub fn is_for_programs(route: &RouteRule) -> bool {
-    // Browsers send preflights by themselves.
-    if route.method == Method::OPTIONS {
+    // Browsers send preflights by themselves, and gRPC's methods have descriptions of their own.
+    let is_grpc = route.path.split('/').nth(1).is_some_and(|part| part.contains(".v1"));
+    if route.method == Method::OPTIONS || is_grpc {
         return false;
     }
     match route.rule {
