@@ -210,7 +210,8 @@ impl<'a> Walk<'a> {
                     (Subject::Object, SubjectKindId::Object) => self.subject.id,
                     _ => continue,
                 };
-                self.follow(id, class, subject, node.is_this_enough, true)?;
+                let is_user = class.subject == Subject::Object;
+                self.follow(id, class, subject, node.is_this_enough, is_user)?;
             }
         }
         Ok(())
