@@ -30,6 +30,7 @@ mod fga_cli;
 mod fga_grpc;
 mod fga_surface;
 mod gate;
+mod history_fga;
 mod kill;
 mod ledger;
 mod metrics;

@@ -35,7 +35,7 @@ pub use model::{
 };
 pub use store::{
     Change, DeleteKey, FgaStore, Footprint, History, MAX_CONDITION_CONTEXT_BYTES,
-    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, WriteRequest,
+    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, SnapshotError, WriteRequest,
 };
 pub use store_file::{
     Assertion, CheckTest, Failure, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource,

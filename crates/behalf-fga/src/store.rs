@@ -19,6 +19,7 @@
 //! Readers hold an `Arc<Snapshot>` and take no lock. There are no result caches.
 
 mod changes;
+mod codec;
 mod history;
 mod names;
 mod paged;
@@ -27,6 +28,7 @@ mod snapshot;
 mod write;
 
 pub use changes::Change;
+pub use codec::SnapshotError;
 pub use history::History;
 pub use snapshot::{Footprint, Revision, Snapshot};
 pub use write::{
@@ -35,7 +37,7 @@ pub use write::{
 
 pub(crate) use names::SCRATCH;
 pub(crate) use rows::Edge;
-pub(crate) use snapshot::{Identity, SubjectKind, TableKey};
+pub(crate) use snapshot::{BackEdge, Identity, SubjectKind, TableKey};
 
 use std::sync::Arc;
 
@@ -56,6 +58,11 @@ impl FgaStore {
     /// An empty store at revision 0.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A store that goes on from a version that was read back. Models are bound to it anew.
+    pub fn from_snapshot(snapshot: Snapshot) -> Self {
+        Self { head: Arc::new(snapshot) }
     }
 
     /// The newest version.

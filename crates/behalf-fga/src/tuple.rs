@@ -193,5 +193,9 @@ fn split_object(object: &str) -> Option<ObjectRef<'_>> {
 }
 
 fn is_clean(text: &str) -> bool {
+    // Almost all names are printable ASCII.
+    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return true;
+    }
     !text.contains(|c: char| c == '#' || c == ' ' || c.is_control())
 }

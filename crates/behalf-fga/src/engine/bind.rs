@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::components;
+use super::plain;
 use super::plan::{
     BitSet, Dependent, DirectClass, Expr, Node, NodeId, Place, StoreModel, Subject, TypePlan, Via,
 };
@@ -45,6 +46,7 @@ impl StoreModel {
         this.add_dependents();
         components::assign(&mut this);
         this.add_reach();
+        plain::assign(&mut this);
         Ok(this)
     }
 
@@ -71,6 +73,9 @@ impl StoreModel {
                     is_tupleset: tuplesets.contains(relation_name.as_str()),
                     component: 0,
                     is_this_enough: false,
+                    steps: Vec::new(),
+                    is_plain: false,
+                    group: Vec::new(),
                     hops: 0,
                     reached_by: BitSet::default(),
                     dependents: Vec::new(),

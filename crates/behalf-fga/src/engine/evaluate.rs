@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 
 use super::overlay::matches;
 use super::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, Subject};
+use super::reach::Reach;
 use super::scope::{Budget, Scope};
 use crate::error::RequestError;
 use crate::tuple::Guard;
@@ -66,6 +67,7 @@ pub(super) struct Evaluator<'a> {
     /// The pairs being evaluated inside components with `and` or `but not`.
     path: Vec<Pair>,
     budget: Budget<'a>,
+    reach: Option<Reach<'a>>,
     nesting: u32,
     /// The deepest hop since the innermost remembered pair began.
     pub(super) deepest: u32,
@@ -79,6 +81,7 @@ impl<'a> Evaluator<'a> {
             known: HashMap::new(),
             path: Vec::new(),
             budget: scope.budget(),
+            reach: Reach::new(scope, subject),
             nesting: 0,
             deepest: 0,
         }
@@ -86,12 +89,24 @@ impl<'a> Evaluator<'a> {
 
     /// Answers for one object; a new budget, what is known is kept.
     pub(super) fn check(&mut self, node: NodeId, object: u32) -> Result<bool, RequestError> {
+        if let Some(is_allowed) = self.reach((node, object)) {
+            return Ok(is_allowed);
+        }
         self.budget.renew();
         self.deepest = 0;
         match self.node(None, (node, object), 0) {
             Ok(truth) => Ok(truth == Truth::True),
             Err(failure) => Err(*failure),
         }
+    }
+
+    /// The answer for a plain node, if it can be found by [`Reach`].
+    fn reach(&mut self, pair: Pair) -> Option<bool> {
+        let node = self.scope.model.node(pair.0)?;
+        if !node.is_plain || !self.scope.has_bounded_hops(pair.0) {
+            return None;
+        }
+        self.reach.as_mut()?.check(pair)
     }
 
     /// Answers for an operand of a node's expression by itself.

@@ -76,6 +76,12 @@ pub(super) struct Node {
     pub(super) component: u32,
     /// True if the relation's own tuples grant it by themselves.
     pub(super) is_this_enough: bool,
+    /// What to look at for a check, if nothing the node depends on has `and` or `but not`.
+    pub(super) steps: Vec<Step>,
+    pub(super) is_plain: bool,
+    /// The nodes of which a group is made, itself among them; empty if the node is no group, see
+    /// [`super::reach`].
+    pub(super) group: Vec<NodeId>,
     /// How many hops a check of the node can take at most, see [`super::Limits`];
     /// [`UNBOUNDED_HOPS`] if the data decide.
     pub(super) hops: u32,
@@ -116,6 +122,21 @@ pub(super) enum Expr {
     Union(Vec<Self>),
     Intersection(Vec<Self>),
     Difference(Box<Self>, Box<Self>),
+}
+
+/// A part of a plain node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The user's own tuple, in a class of the node.
+    User { class: usize },
+    /// A wildcard's tuple.
+    Wildcard { class: usize },
+    /// Usersets in a class of the node.
+    Usersets { class: usize, target: NodeId },
+    /// Parents in a class of the tupleset.
+    Parents { tupleset: NodeId, class: usize, target: NodeId },
+    /// Another relation of the object.
+    Computed(NodeId),
 }
 
 /// The number of hops is not bounded by the model.

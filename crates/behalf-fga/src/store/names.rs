@@ -48,6 +48,18 @@ impl Default for Names {
 }
 
 impl Names {
+    /// No names yet, and an index for so many.
+    pub(super) fn with_room_for(count: usize) -> Self {
+        let slots = (count * 3 / 2).next_power_of_two().max(16);
+        let index = Arc::new(Index::new(DefaultHashBuilder::default(), slots));
+        Self { index, ..Self::default() }
+    }
+
+    /// How many names there are; their numbers are those below.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     /// The number of a name.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
         let hash = self.index.hasher.hash_one(name);

@@ -36,6 +36,12 @@ impl<T: Clone + Default> Paged<T> {
         group.get_mut(at).map(Arc::make_mut)
     }
 
+    /// The pages that no other version holds, for change.
+    pub(crate) fn unshared(&mut self) -> impl Iterator<Item = &mut T> {
+        let groups = self.groups.iter_mut().filter_map(Arc::get_mut);
+        groups.flat_map(|group| group.iter_mut().filter_map(Arc::get_mut))
+    }
+
     pub(crate) fn pages(&self) -> impl Iterator<Item = &T> {
         self.groups.iter().flat_map(|group| group.iter()).map(|page| &**page)
     }

@@ -79,6 +79,13 @@ impl<E: Edge> Rows<E> {
         small.iter().chain(big.into_iter().flat_map(|big| big.chunks.iter().flat_map(|c| c.iter())))
     }
 
+    /// The edges of the row as one slice, unless there are too many for that.
+    pub(crate) fn small_row(&self, row: u32) -> Option<&[E]> {
+        let Some((page, at)) = self.locate(row) else { return Some(&[]) };
+        let slice = page.slice(at);
+        if slice.is_empty() && page.big_row(at).is_some() { None } else { Some(slice) }
+    }
+
     /// All rows that have edges, with their edges.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &E)> {
         let rows = self.pages.pages().count() * ROWS;
@@ -93,6 +100,20 @@ impl<E: Edge> Rows<E> {
         let is_new = page.insert(at, edge);
         self.edges += usize::from(is_new);
         is_new
+    }
+
+    /// Puts an edge in behind all others, in the order of rows and keys; the caller sees to it.
+    pub(crate) fn push_last(&mut self, row: u32, edge: E) {
+        let (number, at) = split(row);
+        if let Some(page) = self.pages.make_mut(number) {
+            page.push_last(at, edge);
+            self.edges += 1;
+        }
+    }
+
+    /// Gives back room that [`Self::push_last`] has left over.
+    pub(crate) fn shrink(&mut self) {
+        self.pages.unshared().for_each(|page| page.edges.shrink_to_fit());
     }
 
     /// Takes the edge with this key out; false if there is none.
@@ -176,6 +197,19 @@ impl<E: Edge> Page<E> {
         }
     }
 
+    fn push_last(&mut self, at: usize, edge: E) {
+        match self.big.iter_mut().find(|(row, _)| usize::from(*row) == at) {
+            Some((_, big)) => big.push_last(edge),
+            None => {
+                self.edges.push(edge);
+                self.ends.iter_mut().skip(at).for_each(|end| *end += 1);
+                if self.slice(at).len() > BIG {
+                    self.spill(at);
+                }
+            }
+        }
+    }
+
     fn remove(&mut self, at: usize, key: u32) -> bool {
         if let Some((_, big)) = self.big.iter_mut().find(|(row, _)| usize::from(*row) == at) {
             return big.remove(key);
@@ -232,6 +266,13 @@ impl<E: Edge> BigRow<E> {
                 }
                 true
             }
+        }
+    }
+
+    fn push_last(&mut self, edge: E) {
+        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Some(chunk) => Arc::make_mut(chunk).push(edge),
+            None => self.chunks.push(Arc::new(vec![edge])),
         }
     }
 

@@ -101,6 +101,14 @@ impl BackEdge {
         Self(object | if is_guarded { SCRATCH } else { 0 })
     }
 
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     pub(crate) fn is_guarded(self) -> bool {
         self.0 & SCRATCH != 0
     }
@@ -264,15 +272,32 @@ impl Snapshot {
         if let Some(number) = self.table_number(&key) {
             return Some(number);
         }
-        let number = u32::try_from(self.tables.len()).ok()?;
-        self.tables.push(Arc::new(Table {
+        self.add_table(Table {
             key,
             plain: Rows::default(),
             guarded: Rows::default(),
             reverse: Rows::default(),
-        }));
-        Arc::make_mut(&mut self.table_numbers).insert(key, number);
+        })
+    }
+
+    /// Gives a new table the next number; nothing if there is one with its key.
+    pub(super) fn add_table(&mut self, table: Table) -> Option<u32> {
+        let number = u32::try_from(self.tables.len()).ok()?;
+        if Arc::make_mut(&mut self.table_numbers).insert(table.key, number).is_some() {
+            return None;
+        }
+        self.tables.push(Arc::new(table));
         Some(number)
+    }
+
+    /// A version without tables.
+    pub(super) fn of_parts(
+        revision: Revision,
+        types: Names,
+        relations: Names,
+        objects: Vec<Arc<Names>>,
+    ) -> Self {
+        Self { revision, types, relations, objects, ..Self::default() }
     }
 
     pub(crate) fn type_name(&self, number: u32) -> &str {

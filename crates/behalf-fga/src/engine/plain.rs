@@ -1,0 +1,86 @@
+//! Finds the nodes whose checks are reachability, and what those look at; see [`super::reach`].
+
+use super::plan::{Expr, Node, NodeId, Place, Step, StoreModel, Subject};
+
+pub(super) fn assign(model: &mut StoreModel) {
+    let steps: Vec<Option<Vec<Step>>> = model
+        .nodes
+        .iter()
+        .map(|node| {
+            let mut steps = Vec::new();
+            flatten(node, &node.expr, &mut steps).then_some(steps)
+        })
+        .collect();
+    let of = |node: NodeId| steps.get(node.0 as usize).and_then(Option::as_deref);
+    let mut plain = vec![false; model.nodes.len()];
+    let mut groups = vec![Vec::new(); model.nodes.len()];
+    for (at, node) in model.nodes.iter().enumerate() {
+        let below = below(model, node.id);
+        let is_plain = below.iter().all(|node| of(*node).is_some());
+        let is_group = is_plain && below.iter().all(|node| of(*node).is_some_and(is_of_tuples));
+        if let Some(slot) = plain.get_mut(at) {
+            *slot = is_plain;
+        }
+        if let Some(slot) = groups.get_mut(at).filter(|_| is_group) {
+            *slot = below;
+        }
+    }
+    for (((node, steps), is_plain), group) in
+        model.nodes.iter_mut().zip(steps).zip(plain).zip(groups)
+    {
+        node.is_plain = is_plain;
+        node.group = group;
+        node.steps = steps.filter(|_| is_plain).unwrap_or_default();
+    }
+}
+
+/// The steps of a union; false if it is none.
+fn flatten(node: &Node, expr: &Expr, steps: &mut Vec<Step>) -> bool {
+    match expr {
+        Expr::This => {
+            for (class, direct) in node.direct.iter().enumerate() {
+                steps.push(match direct.subject {
+                    Subject::Object => Step::User { class },
+                    Subject::Wildcard => Step::Wildcard { class },
+                    Subject::Userset(target) => Step::Usersets { class, target },
+                });
+            }
+            true
+        }
+        Expr::Computed(target) => {
+            steps.push(Step::Computed(*target));
+            true
+        }
+        Expr::TupleToUserset { tupleset, targets } => {
+            let tupleset = *tupleset;
+            let parents = targets.iter();
+            steps.extend(parents.map(|&(class, target)| Step::Parents { tupleset, class, target }));
+            true
+        }
+        Expr::Union(children) => children.iter().all(|child| flatten(node, child, steps)),
+        Expr::Intersection(_) | Expr::Difference(..) => false,
+    }
+}
+
+/// True if the relation is made of its own tuples only.
+fn is_of_tuples(steps: &[Step]) -> bool {
+    steps.iter().all(|step| {
+        matches!(step, Step::User { .. } | Step::Wildcard { .. } | Step::Usersets { .. })
+    })
+}
+
+/// A node and all it depends on.
+fn below(model: &StoreModel, root: NodeId) -> Vec<NodeId> {
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(id) = found.get(next).copied() {
+        next += 1;
+        let Some(node) = model.node(id) else { continue };
+        model.for_each_reference(node, &node.expr, Place::Enough, &mut |to, _, _| {
+            if !found.contains(&to) {
+                found.push(to);
+            }
+        });
+    }
+    found
+}
