@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
 mod engine;
+mod fga;
 mod http;
 mod load;
 mod records;
@@ -25,7 +26,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SERVER: &str = "BEHALF_BENCH_SERVER";
 
 /// A part of the run.
-const PARTS: [&str; 5] = ["start", "storage", "records", "engine", "http"];
+const PARTS: [&str; 6] = ["start", "storage", "records", "engine", "http", DATASETS];
+
+/// The part that is run only when it is named: it takes minutes and gigabytes.
+const DATASETS: &str = "fga";
+const DATASET_TUPLES: [u64; 2] = [1_000_000, 10_000_000];
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the program starts itself as the server")]
@@ -65,6 +70,11 @@ fn run(wanted: &[String]) -> anyhow::Result<()> {
     }
     if is_wanted("engine") {
         engine::measure(&mut report)?;
+    }
+    if wanted.iter().any(|name| name == DATASETS) {
+        for tuples in DATASET_TUPLES {
+            fga::measure(&mut report, tuples)?;
+        }
     }
     if is_wanted("http") {
         load::run(http::measure(&mut report))?;

@@ -286,7 +286,7 @@ struct Case {
     now: Option<i64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Tally {
     checks: usize,
     allowed: usize,

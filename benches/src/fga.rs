@@ -1,0 +1,253 @@
+//! The engine in process, on the `drive` dataset of one and of ten million tuples.
+//!
+//! A sample of the answers is compared with a naive evaluator; a difference ends the run. Means are
+//! of CPU time, so that other programs on the machine count as little as possible; percentiles are
+//! of the time that passed, with everything in it.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "figures and the numbers of a dataset, far below every bound"
+)]
+
+mod drive;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use behalf_fga::{
+    AuthorizationModel, Change, CheckRequest, FgaStore, ListObjectsRequest, RequestContext,
+    Snapshot, StoreModel, TupleKey,
+};
+use serde_json::{Map, Value};
+
+use crate::report::{Budget, Report};
+use drive::Drive;
+
+const SEED: u64 = 2026;
+const CHECKS: u64 = 400_000;
+const CHUNK: usize = 1_000;
+/// One answer in so many is compared with the naive evaluator.
+const SAMPLE: usize = 20;
+/// One operation in so many is a write.
+const WRITES: usize = 100;
+const BATCH: u64 = 1_000;
+
+pub(crate) fn measure(report: &mut Report, tuples: u64) -> anyhow::Result<()> {
+    let drive = Drive::new(SEED, tuples);
+    let before = resident()?;
+    let (mut store, model) = import(report, drive)?;
+    let count = store.snapshot().tuple_count();
+    let per_tuple = |bytes: u64| bytes as f64 / count as f64;
+    let peak = resident()?.saturating_sub(before);
+    report.row("memory at peak, per tuple", per_tuple(peak), "B", Budget::AtMost(64.0));
+    let footprint = store.snapshot().footprint();
+    report.row("of it names", per_tuple(footprint.names as u64), "B", Budget::None);
+    report.row("of it edges", per_tuple(footprint.edges as u64), "B", Budget::None);
+
+    let by_group = drive.folders_by_group();
+    let questions: Vec<(u64, u64)> = (0..CHECKS).map(|n| drive.question(n, &by_group)).collect();
+    let texts: Vec<(String, String)> = questions
+        .iter()
+        .map(|(user, doc)| (drive.id("user", *user), drive.id("doc", *doc)))
+        .collect();
+    let values = Map::from_iter([("now".to_owned(), Value::from(drive::NOW))]);
+    let request = RequestContext { context: Some(&values), ..RequestContext::default() };
+    checks(report, drive, &mut store, &model, request, &questions, &texts)?;
+    let snapshot = store.snapshot();
+    names(report, &snapshot, &model, &texts)?;
+    batches(report, drive, &snapshot, &model, request)?;
+    lists(report, &snapshot, &model, request, drive)
+}
+
+fn import(report: &mut Report, drive: Drive) -> anyhow::Result<(FgaStore, Arc<StoreModel>)> {
+    let mut store = FgaStore::new();
+    let model = store.add_model(AuthorizationModel::validate_dsl(drive::MODEL)?)?;
+    let mut tuples = drive.tuples().map(Change::Write);
+    let mut seconds = 0.0;
+    loop {
+        // Making the texts is the dataset's work, not the engine's.
+        let changes: Vec<Change> = tuples.by_ref().take(CHUNK).collect();
+        if changes.is_empty() {
+            break;
+        }
+        let begun = cpu_seconds()?;
+        store.apply(&changes)?;
+        seconds += cpu_seconds()? - begun;
+    }
+    let count = store.snapshot().tuple_count();
+    let rate = count as f64 / seconds;
+    report.row(&format!("import, {count} tuples"), rate, "/s", Budget::AtLeast(100_000.0));
+    Ok((store, model))
+}
+
+fn checks(
+    report: &mut Report,
+    drive: Drive,
+    store: &mut FgaStore,
+    model: &StoreModel,
+    request: RequestContext<'_>,
+    questions: &[(u64, u64)],
+    texts: &[(String, String)],
+) -> anyhow::Result<()> {
+    let mut snapshot = store.snapshot();
+    let mut times = Vec::with_capacity(texts.len());
+    let mut writes = Vec::new();
+    let mut allowed = 0;
+    for (n, ((user, doc), question)) in texts.iter().zip(questions).enumerate() {
+        if n.is_multiple_of(WRITES) {
+            // Written and taken back, so that the naive answers stay what they are.
+            let folder = drive.id("folder", drive.mix(40, n as u64 / 2) % drive.folders);
+            let tuple = TupleKey::new(format!("user:{n}"), "viewer", folder);
+            let change = if (n / WRITES).is_multiple_of(2) {
+                Change::Write(tuple)
+            } else {
+                Change::Delete(tuple.delete_key())
+            };
+            let begun = Instant::now();
+            store.apply(&[change])?;
+            snapshot = store.snapshot();
+            writes.push(begun.elapsed().as_nanos() as u64);
+        }
+        let check = CheckRequest { user, relation: "viewer", object: doc, request };
+        let begun = Instant::now();
+        let is_allowed = snapshot.check(model, &check)?;
+        times.push(begun.elapsed().as_nanos() as u64);
+        allowed += usize::from(is_allowed);
+        if n.is_multiple_of(SAMPLE) {
+            let naive = drive.can_view(question.0, question.1);
+            ensure!(is_allowed == naive, "{user} {doc}: {is_allowed}, naively {naive}");
+        }
+    }
+    // The same questions once more without a look at the clock each time.
+    let begun = cpu_seconds()?;
+    for (user, doc) in texts {
+        let check = CheckRequest { user, relation: "viewer", object: doc, request };
+        allowed += usize::from(snapshot.check(model, &check)?);
+    }
+    let mean = (cpu_seconds()? - begun) * 1e6 / texts.len() as f64;
+    let allowed = allowed / 2;
+    let share = allowed as f64 / texts.len() as f64;
+    report.row("check, mean", mean, "us", Budget::AtMost(2.5));
+    report.row("check, p50", percentile(&mut times, 0.5)?, "us", Budget::None);
+    report.row("check, p99", percentile(&mut times, 0.99)?, "us", Budget::AtMost(10.0));
+    report.row("check, p99.9", percentile(&mut times, 0.999)?, "us", Budget::None);
+    report.row("of them allowed", share * 100.0, "%", Budget::None);
+    report.row("write to visible, p50", percentile(&mut writes, 0.5)?, "us", Budget::None);
+    report.row("write to visible, p99", percentile(&mut writes, 0.99)?, "us", Budget::None);
+    Ok(())
+}
+
+/// The part of a check that finds the two names, by asking a relation that nobody can have.
+fn names(
+    report: &mut Report,
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    texts: &[(String, String)],
+) -> anyhow::Result<()> {
+    let begun = cpu_seconds()?;
+    for (user, doc) in texts {
+        let request = RequestContext::default();
+        let check = CheckRequest { user, relation: "parent", object: doc, request };
+        black_box(snapshot.check(model, &check)?);
+    }
+    let mean = (cpu_seconds()? - begun) * 1e6 / texts.len() as f64;
+    report.row("finding the names of a check, mean", mean, "us", Budget::None);
+    Ok(())
+}
+
+/// Many documents for one user.
+fn batches(
+    report: &mut Report,
+    drive: Drive,
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    request: RequestContext<'_>,
+) -> anyhow::Result<()> {
+    let mut seconds = 0.0;
+    let mut items = 0_u64;
+    for n in 0..200 {
+        let user = drive.mix(50, n) % drive.users;
+        let name = drive.id("user", user);
+        let docs: Vec<u64> = (0..BATCH).map(|k| drive.mix(51 + n, k) % drive.docs).collect();
+        let objects: Vec<String> = docs.iter().map(|doc| drive.id("doc", *doc)).collect();
+        let checks: Vec<CheckRequest<'_>> = objects
+            .iter()
+            .map(|object| CheckRequest { user: &name, relation: "viewer", object, request })
+            .collect();
+        let begun = cpu_seconds()?;
+        let answers = snapshot.batch_check(model, &checks);
+        seconds += cpu_seconds()? - begun;
+        items += BATCH;
+        for (doc, answer) in docs.iter().zip(answers).step_by(SAMPLE) {
+            let naive = drive.can_view(user, *doc);
+            ensure!(answer? == naive, "batch: {user} {doc}: naively {naive}");
+        }
+    }
+    let item = seconds * 1e6 / items as f64;
+    report.row("batch of 1,000, per item", item, "us", Budget::AtMost(0.6));
+    Ok(())
+}
+
+/// The lists of the users who see most.
+fn lists(
+    report: &mut Report,
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    request: RequestContext<'_>,
+    drive: Drive,
+) -> anyhow::Result<()> {
+    let (mut seconds, mut objects, mut longest) = (0.0_f64, 0, (0.0_f64, 0));
+    for n in 0..200 {
+        let user = drive.mix(60, n) % drive.users;
+        let user_name = drive.id("user", user);
+        let list = ListObjectsRequest {
+            user: &user_name,
+            relation: "viewer",
+            object_type: "doc",
+            request,
+        };
+        let begun = cpu_seconds()?;
+        let found = snapshot.list_objects(model, &list)?;
+        let took = cpu_seconds()? - begun;
+        seconds += took;
+        objects += found.len();
+        if found.len() > longest.1 {
+            longest = (took, found.len());
+        }
+        let first = found.first().map(String::as_str);
+        if let Some(object) = first {
+            let check = CheckRequest { user: &user_name, relation: "viewer", object, request };
+            ensure!(snapshot.check(model, &check)?, "{user_name} is listed for {object}");
+        }
+    }
+    let per_object = |seconds: f64, count: usize| seconds * 1e9 / count.max(1) as f64;
+    let all = per_object(seconds, objects);
+    report.row(&format!("list objects, {objects} in 200 lists, each"), all, "ns", Budget::None);
+    let what = format!("longest list, {} objects, per 100,000", longest.1);
+    let figure = per_object(longest.0, longest.1) / 10.0;
+    report.row(&what, figure, "ms", Budget::AtMost(50.0));
+    Ok(())
+}
+
+/// A percentile in microseconds.
+fn percentile(times: &mut [u64], part: f64) -> anyhow::Result<f64> {
+    times.sort_unstable();
+    let at = (times.len() as f64 * part) as usize;
+    Ok(*times.get(at).context("nothing was measured")? as f64 / 1e3)
+}
+
+/// CPU time of this thread.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split_whitespace().next().context("no schedstat")?;
+    Ok(nanos.parse::<u64>()? as f64 / 1e9)
+}
+
+/// Bytes of this process in memory at their highest.
+fn resident() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()).context("no VmHWM")?;
+    Ok(kib.parse::<u64>()? * 1024)
+}
