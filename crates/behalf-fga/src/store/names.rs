@@ -18,6 +18,9 @@ pub(crate) const SCRATCH: u32 = 1 << 31;
 
 const PER_PAGE: usize = 64;
 
+/// How many slots an index has at least.
+const FEWEST_SLOTS: usize = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pages: Paged<NamePage>,
@@ -42,7 +45,7 @@ struct Index {
 
 impl Default for Names {
     fn default() -> Self {
-        let index = Index::new(DefaultHashBuilder::default(), 16);
+        let index = Index::new(DefaultHashBuilder::default(), FEWEST_SLOTS);
         Self { pages: Paged::default(), count: 0, index: Arc::new(index) }
     }
 }
@@ -97,10 +100,22 @@ impl Names {
         self.count += 1;
         let hash = self.index.hasher.hash_one(name);
         if !self.index.insert(hash, number) {
-            self.index = Arc::new(self.index.grown(self.count));
-            self.index.insert(hash, number);
+            self.index = Arc::new(self.indexed());
         }
         Some(number)
+    }
+
+    /// A roomy index of this version's names, without what versions that were given up have left in
+    /// the one they shared: their slots may claim the same numbers.
+    fn indexed(&self) -> Index {
+        let slots = (self.count as usize * 2).next_power_of_two().max(FEWEST_SLOTS);
+        let index = Index::new(self.index.hasher.clone(), slots);
+        for number in 0..self.count {
+            if let Some(name) = self.name(number) {
+                index.insert(index.hasher.hash_one(name), number);
+            }
+        }
+        index
     }
 
     /// Bytes in use, allocator overhead not counted.
@@ -148,20 +163,6 @@ impl Index {
     fn new(hasher: DefaultHashBuilder, count: usize) -> Self {
         let slots = (0..count).map(|_| AtomicU64::new(0)).collect();
         Self { hasher, slots, used: AtomicUsize::new(0) }
-    }
-
-    /// A roomier index without what versions that were given up have left behind.
-    fn grown(&self, count: u32) -> Self {
-        let has_room = (count as usize) * 2 <= self.slots.len();
-        let grown = Self::new(self.hasher.clone(), self.slots.len() * if has_room { 1 } else { 2 });
-        for slot in &self.slots {
-            let packed = slot.load(Ordering::Acquire);
-            if unpack(packed).is_some_and(|number| number < count) {
-                grown.put(packed);
-                grown.used.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        grown
     }
 }
 
