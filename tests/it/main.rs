@@ -27,6 +27,7 @@ mod exchange;
 mod export;
 mod fga;
 mod fga_cli;
+mod fga_extensions;
 mod fga_grpc;
 mod fga_surface;
 mod gate;

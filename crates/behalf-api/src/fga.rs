@@ -1,5 +1,5 @@
 //! Fine-grained authorization in OpenFGA's dialect: `/stores…` over HTTP, the same methods over gRPC,
-//! and AuthZEN's beside them.
+//! AuthZEN's beside them, and what Behalf answers beyond both.
 //!
 //! A request of either kind becomes a message (`wire`), the same code (`ops`) answers it with a
 //! message, and `http` with `json`, or `grpc`, says it.
@@ -8,6 +8,7 @@ mod authzen;
 mod call;
 mod convert;
 mod error;
+mod extensions;
 mod grpc;
 mod http;
 mod json;
@@ -36,7 +37,7 @@ pub fn routes(context: &HttpContext) -> Routes {
     let write = Rule::Fga("write:fga");
     let admin = Rule::Fga("admin:fga");
     let routes = Routes::new(context.clone(), error::denied).body_limit(BODY_LIMIT);
-    authzen::routes(routes)
+    extensions::routes(authzen::routes(routes))
         .route(Method::POST, "/stores", admin, http::create_store)
         .route(Method::GET, "/stores", read, http::list_stores)
         .route(Method::GET, STORE, read, http::get_store)

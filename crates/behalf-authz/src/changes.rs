@@ -135,6 +135,11 @@ impl Authz {
     }
 }
 
+/// The token that continues behind everything up to `revision`.
+pub fn token_at(now: Timestamp, revision: i64, object_type: &str) -> String {
+    encode(Position { revision, seen: 0 }, now, object_type)
+}
+
 fn changes(row: &FgaLogRow) -> Result<Vec<Change>, StoreError> {
     serde_json::from_str(&row.changes)
         .map_err(|_| StoreError::Corrupt { what: "fga_log.changes".to_owned() })

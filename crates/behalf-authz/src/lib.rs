@@ -6,10 +6,12 @@
 //! committed with the events that record it, and only then published to readers.
 
 mod assertions;
+mod bulk;
 mod changes;
 mod error;
 mod head;
 mod model;
+mod past;
 mod query;
 mod setup;
 mod state;
@@ -25,7 +27,7 @@ use behalf_store::{Storage, UnitOfWork};
 
 pub use assertions::Assertion;
 pub use behalf_fga as engine;
-pub use changes::{Changes, ChangesQuery, TupleChange};
+pub use changes::{Changes, ChangesQuery, TupleChange, token_at};
 pub use error::AuthzError;
 pub use query::{Answer, At, Query, TupleFilter, from_hex};
 pub use setup::{ConditionEntry, DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
@@ -109,7 +111,9 @@ impl Authz {
         if let Some(store) = self.find_open(store_id) {
             return Ok(store);
         }
-        let store = Arc::new(OpenStore::load(self.storage(), self.tenant(), store_id).await?);
+        let store = Arc::new(
+            OpenStore::load(self.storage(), self.tenant(), store_id, &self.0.clock).await?,
+        );
         let mut open = self.0.open.write().unwrap_or_else(PoisonError::into_inner);
         open.insert(store_id.to_owned(), Arc::clone(&store));
         Ok(store)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use behalf_core::{Page, Timestamp};
 use behalf_fga::{
-    CheckRequest, FilterRequest, ListObjectsRequest, ListUsersRequest, Listing, PageRequest,
-    RequestContext, RequestError, Snapshot, StoreModel, TupleKey, User, UsersetTree,
+    CheckRequest, Explanation, FilterRequest, ListObjectsRequest, ListUsersRequest, Listing,
+    PageRequest, RequestContext, RequestError, Snapshot, StoreModel, TupleKey, User, UsersetTree,
 };
 use metrics::counter;
 
@@ -41,12 +41,12 @@ pub struct Answer<T> {
 /// One version of a store with a model: several questions asked of it agree with each other.
 #[derive(Clone, Debug)]
 pub struct At {
-    snapshot: Arc<Snapshot>,
-    model: Arc<StoreModel>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) model: Arc<StoreModel>,
     /// The model's id.
     pub model_id: Arc<str>,
     /// What time it is, for tuples that hold for a time.
-    now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl At {
@@ -85,6 +85,15 @@ impl At {
         let results = self.snapshot.batch_check(&self.model, &checks);
         results.iter().for_each(count_check);
         results
+    }
+
+    /// Answers a check and says why.
+    ///
+    /// # Errors
+    /// As [`At::check`].
+    pub fn explain(&self, check: &CheckRequest<'_>) -> Result<Explanation, RequestError> {
+        let check = CheckRequest { request: self.timed(check.request), ..*check };
+        self.snapshot.explain(&self.model, &check)
     }
 
     /// Every object of the type to which the user has the relation.
@@ -161,7 +170,7 @@ impl At {
     }
 
     /// The request at this time, unless it says another.
-    fn timed<'r>(&self, request: RequestContext<'r>) -> RequestContext<'r> {
+    pub fn timed<'r>(&self, request: RequestContext<'r>) -> RequestContext<'r> {
         let now_micros = request.now_micros.or(Some(self.now.as_micros()));
         RequestContext { now_micros, ..request }
     }
@@ -177,7 +186,7 @@ pub struct TupleFilter {
 }
 
 impl TupleFilter {
-    fn admits(&self, tuple: &TupleKey) -> bool {
+    pub(crate) fn admits(&self, tuple: &TupleKey) -> bool {
         let is_object = match self.object.as_str() {
             "" => true,
             object if object.ends_with(':') => tuple.object.starts_with(object),

@@ -1,11 +1,11 @@
 //! An open store: the writer's side behind a lock, and the version that readers share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use behalf_core::{TenantId, Timestamp};
-use behalf_fga::{AuthorizationModel, Change, FgaStore, Snapshot, StoreModel};
+use behalf_core::{Clock, TenantId, Timestamp};
+use behalf_fga::{AuthorizationModel, Change, FgaStore, History, Revision, Snapshot, StoreModel};
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
 use tokio::sync::Notify;
@@ -16,6 +16,10 @@ use crate::times::WriteTimes;
 
 /// Log rows read at once while a store is loaded.
 const PAGE: u32 = 1_000;
+
+/// Versions that are kept for questions about the past, and for how long.
+const HISTORY_VERSIONS: usize = 1_000;
+const HISTORY_AGE_MICROS: i64 = 10 * 60 * 1_000_000;
 
 /// How long a reader waits for a writer before it takes in what another node wrote.
 const WRITER_WAIT: Duration = Duration::from_secs(5);
@@ -31,6 +35,9 @@ pub(crate) struct OpenStore {
     /// Tells those who wait for a revision.
     pub(crate) published: Notify,
     pub(crate) times: tokio::sync::Mutex<WriteTimes>,
+    /// The versions of the last minutes.
+    history: Mutex<History>,
+    clock: Arc<dyn Clock>,
 }
 
 /// One version with the models that were bound to it or before; a request uses one.
@@ -122,6 +129,7 @@ impl OpenStore {
         storage: &Storage,
         tenant: &TenantId,
         store_id: &str,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, AuthzError> {
         let row = fga::find_store(storage, tenant, store_id).await?;
         let created_at = row.ok_or(AuthzError::StoreNotFound)?.created_at;
@@ -130,6 +138,8 @@ impl OpenStore {
         if let Some(latest) = writer.latest() {
             writer.bind(&latest)?;
         }
+        let mut history = History::new(HISTORY_VERSIONS, HISTORY_AGE_MICROS);
+        history.push(writer.fga.snapshot(), clock.now().as_micros());
         let view = RwLock::new(Arc::new(writer.view()));
         let writer = Arc::new(tokio::sync::Mutex::new(writer));
         Ok(Self {
@@ -140,6 +150,8 @@ impl OpenStore {
             head: HeadReads::default(),
             published: Notify::new(),
             times: tokio::sync::Mutex::default(),
+            history: Mutex::new(history),
+            clock: Arc::clone(clock),
         })
     }
 
@@ -185,8 +197,17 @@ impl OpenStore {
     /// Shows the writer's newest version to readers.
     pub(crate) fn publish(&self, writer: &Writer) {
         let view = Arc::new(writer.view());
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.push(Arc::clone(&view.snapshot), self.clock.now().as_micros());
+        drop(history);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.published.notify_waiters();
+    }
+
+    /// The version of a revision, when it is of the last minutes.
+    pub(crate) fn find_version(&self, revision: u64) -> Option<Arc<Snapshot>> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.find(Revision(revision)).cloned()
     }
 
     /// The writer, up to date, held until the guard is dropped.
@@ -251,6 +272,31 @@ pub(crate) async fn catch_up(
     }
     writer.is_stale = false;
     Ok(())
+}
+
+/// The store as it was at `revision`, with every model that it has now.
+pub(crate) async fn replay_to(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    revision: i64,
+) -> Result<Writer, AuthzError> {
+    let mut writer = Writer::new();
+    for row in fga::list_models(storage, tenant, store_id).await? {
+        writer.add_model(row);
+    }
+    while writer.revision() < revision {
+        let missing = u32::try_from(revision.saturating_sub(writer.revision())).unwrap_or(PAGE);
+        let limit = missing.min(PAGE);
+        let rows = fga::list_log(storage, tenant, store_id, writer.revision(), limit).await?;
+        if rows.is_empty() {
+            return Err(corrupt("fga_log.revision").into());
+        }
+        for row in rows {
+            replay(&mut writer.fga, &row)?;
+        }
+    }
+    Ok(writer)
 }
 
 fn replay(fga: &mut FgaStore, row: &FgaLogRow) -> Result<(), AuthzError> {

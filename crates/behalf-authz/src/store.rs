@@ -53,6 +53,8 @@ pub struct FgaStoreInfo {
     pub name: String,
     /// How Behalf names people in it.
     pub subject: SubjectName,
+    /// How many writes it has had.
+    pub revision: i64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its name last changed.
@@ -65,6 +67,7 @@ impl From<FgaStoreRow> for FgaStoreInfo {
             id: row.store_id,
             name: row.name,
             subject: SubjectName::from_text(&row.subject),
+            revision: row.revision,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, TenantId};
-use behalf_fga::{Change, WriteRequest};
+use behalf_fga::{Change, TupleKey, WriteRequest};
 use behalf_store::fga::{self, FgaLogRow};
 use behalf_store::{Committed, StoreError, UnitOfWork};
 use behalf_verify::sha256_hex;
@@ -46,6 +46,11 @@ impl<'a> From<&'a Actor> for Author<'a> {
 }
 
 impl PlannedWrite {
+    /// How many tuples it writes and deletes.
+    pub(crate) const fn len(&self) -> usize {
+        self.changes.len()
+    }
+
     /// The revision that the store has once this is committed.
     pub const fn revision(&self) -> i64 {
         self.row.revision
@@ -137,12 +142,23 @@ impl Authz {
         object: &str,
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
+        let plan = |tuples: &mut dyn Iterator<Item = TupleKey>| -> Vec<Change> {
+            let of_object = tuples.filter(|tuple| tuple.object == object);
+            of_object.map(|tuple| Change::Delete(tuple.delete_key())).collect()
+        };
+        self.plan_changes(store_id, plan, actor).await
+    }
+
+    /// Plans what `plan` makes of the store's tuples, while the store is held.
+    pub(crate) async fn plan_changes(
+        &self,
+        store_id: &str,
+        plan: impl FnOnce(&mut dyn Iterator<Item = TupleKey>) -> Vec<Change>,
+        actor: &Actor,
+    ) -> Result<Option<PlannedWrite>, AuthzError> {
         let store = self.open(store_id).await?;
         let writer = store.hold(self.storage(), self.tenant()).await?;
-        let snapshot = writer.fga.snapshot();
-        let of_object = snapshot.tuples().filter(|tuple| tuple.object == object);
-        let changes: Vec<Change> =
-            of_object.map(|tuple| Change::Delete(tuple.delete_key())).collect();
+        let changes = plan(&mut writer.fga.snapshot().tuples());
         self.planned(store, writer, changes, actor)
     }
 
@@ -220,15 +236,30 @@ impl Authz {
         author: impl Into<Author<'_>>,
     ) -> Result<i64, AuthzError> {
         let author = author.into();
+        let plan = || self.plan_write(store_id, model_id, request, author.actor);
+        let (_, revision) = self.write_planned(store_id, plan, author.reason).await?;
+        Ok(i64::try_from(revision).unwrap_or(i64::MAX))
+    }
+
+    /// Commits what `plan` gives, again when another node was faster; returns how many tuples were
+    /// written and deleted, and the store's revision.
+    pub(crate) async fn write_planned<P>(
+        &self,
+        store_id: &str,
+        plan: impl Fn() -> P,
+        reason: &str,
+    ) -> Result<(usize, u64), AuthzError>
+    where
+        P: Future<Output = Result<Option<PlannedWrite>, AuthzError>>,
+    {
         for attempt in 0..ATTEMPTS {
-            let planned = self.plan_write(store_id, model_id, request, author.actor).await?;
-            let Some(planned) = planned else {
-                return Ok(self.open(store_id).await?.writer.lock().await.revision());
+            let Some(planned) = plan().await? else {
+                return Ok((0, self.snapshot(store_id).await?.revision().0));
             };
-            let revision = planned.revision();
-            let planned = planned.because(author.reason);
+            let (count, revision) = (planned.len(), planned.revision());
+            let planned = planned.because(reason);
             match self.commit(self.unit(), vec![planned]).await {
-                Ok(_) => return Ok(revision),
+                Ok(_) => return Ok((count, revision.unsigned_abs())),
                 Err(error) if error.is_conflict("store moved") => self.pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }

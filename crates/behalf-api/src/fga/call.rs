@@ -93,6 +93,19 @@ impl Call {
         Ok(())
     }
 
+    /// The store at a revision, or its newest version, with the model of that id or the latest.
+    pub(super) async fn at_revision(
+        &self,
+        store_id: &str,
+        model_id: &str,
+        revision: Option<u64>,
+    ) -> Result<At, FgaError> {
+        let Some(revision) = revision else { return self.at(store_id, model_id).await };
+        self.enter(store_id).await?;
+        let model_id = Some(model_id).filter(|id| !id.is_empty());
+        Ok(self.context.authz.at_revision(Query { store_id, model_id }, revision).await?)
+    }
+
     /// The newest version of the store, with the model of that id or the latest.
     pub(super) async fn at(&self, store_id: &str, model_id: &str) -> Result<At, FgaError> {
         self.enter(store_id).await?;

@@ -4,6 +4,7 @@
 
 mod authzen;
 mod body;
+mod extensions;
 mod object;
 mod query;
 mod read;
@@ -14,8 +15,11 @@ pub(super) use authzen::{
     subjects_json,
 };
 pub(super) use body::FgaBody;
+pub(super) use extensions::{
+    Ask, DeleteBy, Diff, Explain, Filter, ObjectsPage, Page, UsersPage, tuple_line,
+};
 pub(super) use query::QueryString;
 pub(super) use write::{
     assertions_json, batch_json, changes_json, check_json, created_json, expand_json, objects_json,
-    read_json, store_json, stores_json, users_json,
+    read_json, store_json, stores_json, tuple_json, users_json,
 };

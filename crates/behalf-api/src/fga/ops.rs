@@ -10,3 +10,5 @@ mod list;
 mod models;
 mod stores;
 mod tuples;
+
+pub(super) use list::in_the_background;

@@ -64,6 +64,32 @@ impl<'a> Object<'a> {
         number.map(Some).ok_or_else(|| wrong("int32", name, value))
     }
 
+    /// A whole number that is not negative, also as text.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, FgaError> {
+        let Some(value) = self.get(name)? else { return Ok(None) };
+        let number = match value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.map(Some).ok_or_else(|| wrong("uint64", name, value))
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, FgaError> {
+        match self.get(name)? {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Value::String(text) => Ok(text.clone()),
+                    other => Err(wrong("string", name, other)),
+                })
+                .collect(),
+            Some(other) => Err(wrong("list", name, other)),
+        }
+    }
+
     pub(super) fn object(&self, name: &str) -> Result<Option<Self>, FgaError> {
         match self.get(name)? {
             None => Ok(None),

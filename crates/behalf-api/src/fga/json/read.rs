@@ -10,7 +10,7 @@ use crate::fga::wire::openfga_v1 as pb;
 
 type Result<T> = std::result::Result<T, FgaError>;
 
-fn tuple(of: &Object<'_>) -> Result<pb::TupleKey> {
+pub(super) fn tuple(of: &Object<'_>) -> Result<pb::TupleKey> {
     let condition = of.object("condition")?.map(|condition| {
         Ok::<_, FgaError>(pb::RelationshipCondition {
             name: condition.text("name")?,
@@ -31,7 +31,7 @@ pub(super) fn context(of: &Object<'_>, name: &str) -> Result<Option<prost_types:
     Ok(of.object(name)?.map(|object| struct_of(object.members().clone())))
 }
 
-fn contextual(of: &Object<'_>) -> Result<Option<pb::ContextualTupleKeys>> {
+pub(super) fn contextual(of: &Object<'_>) -> Result<Option<pb::ContextualTupleKeys>> {
     let tuples = of.object("contextual_tuples")?.map(|tuples| {
         Ok::<_, FgaError>(pb::ContextualTupleKeys { tuple_keys: tuples.list("tuple_keys", tuple)? })
     });
@@ -44,7 +44,7 @@ fn consistency(of: &Object<'_>) -> Result<i32> {
     })
 }
 
-fn check_key(of: &Object<'_>) -> Result<Option<pb::CheckRequestTupleKey>> {
+pub(super) fn check_key(of: &Object<'_>) -> Result<Option<pb::CheckRequestTupleKey>> {
     let key = of.object("tuple_key")?.map(|key| {
         Ok::<_, FgaError>(pb::CheckRequestTupleKey {
             user: key.text("user")?,

@@ -97,7 +97,7 @@ fn leaf_json(leaf: &Leaf) -> Value {
     }
 }
 
-fn tuple_json(tuple: &pb::TupleKey) -> Value {
+pub(in crate::fga) fn tuple_json(tuple: &pb::TupleKey) -> Value {
     let condition = tuple.condition.as_ref().map(|condition| {
         json!({"name": condition.name, "context": condition.context.clone().map(map_of)})
     });

@@ -49,6 +49,7 @@ pub(crate) fn samples() -> Vec<Stores> {
         id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(),
         name: "documents".to_owned(),
         subject: SubjectName::Sub,
+        revision: 3,
         created_at: Timestamp::from_secs(1_795_000_000),
         updated_at: Timestamp::from_secs(1_795_000_000),
     };

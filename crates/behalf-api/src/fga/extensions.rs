@@ -1,0 +1,32 @@
+//! What Behalf answers beyond OpenFGA: `/stores/{store_id}/behalf/…`.
+
+mod bulk;
+mod diff;
+mod questions;
+mod watch;
+
+use axum::response::Response;
+use behalf_http::{Routes, Rule};
+use http::Method;
+
+use super::error::FgaError;
+
+type Answered = Result<Response, FgaError>;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    let read = Rule::Fga("read:fga");
+    let check = Rule::Fga("check:fga");
+    let write = Rule::Fga("write:fga");
+    const OBJECTS: &str = "/stores/{store_id}/behalf/list-objects";
+    const USERS: &str = "/stores/{store_id}/behalf/list-users";
+    routes
+        .route(Method::POST, "/stores/{store_id}/behalf/explain", read, questions::explain)
+        .route(Method::POST, "/stores/{store_id}/behalf/filter", check, questions::filter)
+        .route(Method::POST, OBJECTS, read, questions::list_objects)
+        .route(Method::POST, USERS, read, questions::list_users)
+        .route(Method::POST, "/stores/{store_id}/behalf/diff", read, diff::diff)
+        .route(Method::POST, "/stores/{store_id}/behalf/delete", write, bulk::delete)
+        .route(Method::POST, "/stores/{store_id}/behalf/import", write, bulk::import)
+        .route(Method::GET, "/stores/{store_id}/behalf/export", read, bulk::export)
+        .route(Method::GET, "/stores/{store_id}/behalf/watch", read, watch::watch)
+}
