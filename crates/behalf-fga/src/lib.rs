@@ -1,10 +1,12 @@
 //! Fine-grained authorization with OpenFGA's language and semantics, in memory and usable alone.
 //!
 //! What is here: the model language (DSL and JSON), conditions, tuples, the store, and the
-//! questions check, batch check, list objects and filter. What is not: any IO, clock, thread or
-//! server; time enters as a condition parameter. The public types are [`AuthorizationModel`] (the
-//! language), [`FgaStore`] (the writer), [`Snapshot`] (the readers' view, one revision per request)
-//! and [`StoreModel`] (a model bound to a store).
+//! questions check, batch check, expand, list objects, list users, filter and explain. What is not:
+//! any IO, clock, thread or server; time enters with the request. The public types are
+//! [`AuthorizationModel`] (the language), [`FgaStore`] (the writer), [`Snapshot`] (the readers'
+//! view, one revision per request), [`StoreModel`] (a model bound to a store), [`History`] (past
+//! versions) and [`AccessDiff`] (what a change gives and takes). `examples/library.rs` is a whole
+//! program.
 //!
 //! **Invariant:** an error or a bound that is reached is never an "allowed".
 //! **Invariant:** there is no result cache; what a request works out ends with the request.
