@@ -31,7 +31,10 @@ const TUPLES = [
   { user: 'group:eng#member', relation: 'viewer', object: 'doc:plan' },
   { user: 'user:*', relation: 'viewer', object: 'doc:handbook' },
 ];
-const AREAS = [stores, models, write, read, check, batchCheck, listRelations, listObjects, errors, authentication];
+const AREAS = [
+  stores, models, write, read, changes, assertions, check, batchCheck, listRelations, listObjects, listUsers, expand,
+  errors, authentication, otherCalls,
+];
 
 const show = checks('@openfga/sdk');
 const server = await startServer(SETUP);
@@ -181,10 +184,69 @@ async function listObjects() {
   show.equal(await of('user:eve', { contextualTuples }), ['doc:handbook', 'doc:secret'], 'with a contextual tuple');
 }
 
+async function changes() {
+  const fga = await storeOf('changes', TUPLES);
+  await fga.deleteTuples([TUPLES[0]]);
+  const of = async (request, options) => (await fga.readChanges(request, options)).changes;
+  const text = ({ tuple_key: { user }, operation }) => `${operation.replace('TUPLE_OPERATION_', '')} ${user}`;
+  const page = await fga.readChanges({ type: 'doc' }, { pageSize: 3 });
+  show.equal(page.changes.map(text), ['WRITE user:ann', 'WRITE group:eng#member', 'WRITE user:*'], 'changes of a type, in order');
+  const next = await fga.readChanges({ type: 'doc' }, { continuationToken: page.continuation_token });
+  show.equal(next.changes.map(text), ['DELETE user:ann'], 'behind the token');
+  const again = await fga.readChanges({ type: 'doc' }, { continuationToken: next.continuation_token });
+  show.equal([again.changes.length, again.continuation_token], [0, next.continuation_token], 'nothing new, the same token');
+  show.equal((await of({ startTime: new Date(Date.now() - 60_000).toISOString() })).length, 5, 'since a minute ago');
+  const mismatch = hasCode(FgaApiValidationError, 'query_string_type_continuation_token_mismatch');
+  await show.rejects(of({ type: 'group' }, { continuationToken: page.continuation_token }), "another type's token", mismatch);
+}
+
+async function assertions() {
+  const fga = await storeOf('assertions', TUPLES);
+  const { authorization_model: { id: authorizationModelId } } = await fga.readLatestAuthorizationModel();
+  const expected = { user: 'user:ann', relation: 'owner', object: 'doc:plan', expectation: true };
+  await fga.writeAssertions([expected], { authorizationModelId });
+  const { assertions: [read] } = await fga.readAssertions({ authorizationModelId });
+  show.equal([read.tuple_key.user, read.expectation], ['user:ann', true], 'an assertion');
+}
+
 async function listRelations() {
   const fga = await storeOf('relations', TUPLES);
   const { relations } = await fga.listRelations({ user: 'user:bob', object: 'doc:plan', relations: ['owner', 'viewer', 'can_view'] });
   show.equal(relations, ['viewer', 'can_view'], 'what somebody is to a document');
+}
+
+async function listUsers() {
+  const fga = await storeOf('users', TUPLES);
+  const of = async (id, filter, more = {}) =>
+    (await fga.listUsers({ object: { type: 'doc', id }, relation: 'can_view', user_filters: [filter], ...more })).users;
+  const ids = (users) => users.map(({ object }) => object.id).sort();
+  show.equal(ids(await of('plan', { type: 'user' })), ['ann', 'bob'], 'who may view a document');
+  show.equal(await of('handbook', { type: 'user' }), [{ wildcard: { type: 'user' } }], 'everybody');
+  const usersets = await of('plan', { type: 'group', relation: 'member' });
+  show.equal(usersets.map(({ userset }) => `${userset.type}:${userset.id}#${userset.relation}`), ['group:eng#member'], 'groups');
+  const contextualTuples = [{ user: 'user:eve', relation: 'viewer', object: 'doc:plan' }];
+  show.equal(ids(await of('plan', { type: 'user' }, { contextualTuples })), ['ann', 'bob', 'eve'], 'with a contextual tuple');
+}
+
+async function expand() {
+  const fga = await storeOf('expand', TUPLES);
+  const { tree } = await fga.expand({ relation: 'owner', object: 'doc:plan' });
+  show.equal([tree.root.name, tree.root.leaf.users.users], ['doc:plan#owner', ['user:ann']], 'a relation of tuples');
+}
+
+async function otherCalls() {
+  const fga = await storeOf('other', TUPLES);
+  await fga.checkValidApiConnection();
+  const found = [];
+  for await (const { object } of fga.streamedListObjects({ user: 'user:bob', relation: 'can_view', type: 'doc' })) found.push(object);
+  show.equal(found.sort(), ['doc:handbook', 'doc:plan'], 'objects, as a stream');
+  const conflict = { onDuplicateWrites: 'ignore', onMissingDeletes: 'ignore' };
+  await fga.write({ writes: [TUPLES[0]] }, { conflict });
+  await fga.write({ deletes: [{ user: 'user:eve', relation: 'owner', object: 'doc:plan' }] }, { conflict });
+  show.ok(await may(fga, 'user:ann', 'owner', 'doc:plan'), 'duplicates and missing tuples are passed over when asked');
+  const writes = Array.from({ length: 250 }, (_, at) => ({ user: `user:${at}`, relation: 'owner', object: 'doc:many' }));
+  const answer = await fga.write({ writes }, { transaction: { disable: true, maxPerChunk: 100 } });
+  show.ok(answer.writes.every((one) => one.status === 'success'), 'more than one request of writes');
 }
 
 async function errors() {
