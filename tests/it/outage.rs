@@ -198,10 +198,20 @@ fn assert_unavailable(dialect: &str, answer: &Answer) {
 async fn assert_every_route_is_unavailable(server: &TestServer, caller: &Caller) {
     for route in &server.server.rules {
         let line = format!("{} {}", route.method, route.path);
-        let status = caller.ask(server, route).await.status;
-        if route.rule == Rule::Public {
+        let answer = caller.ask(server, route).await;
+        let status = answer.status;
+        let content_type = answer.headers.get(header::CONTENT_TYPE);
+        let is_grpc =
+            content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        if is_grpc && route.rule != Rule::Public {
+            let grpc_status = answer.headers.get("grpc-status");
+            assert!(grpc_status.is_some_and(|code| code == "14"), "{line}: UNAVAILABLE");
+        } else if is_grpc {
+            assert!(status.is_success(), "{line}: {status}");
+        } else if route.rule == Rule::Public {
             // What is made from memory goes on; what the request lacks may be said first.
-            let is_read = route.method == Method::GET && status.is_success();
+            let is_read = matches!(route.method, Method::GET | Method::OPTIONS);
+            let is_read = is_read && status.is_success();
             let is_told = status == StatusCode::SERVICE_UNAVAILABLE || status.is_client_error();
             assert!(is_read || is_told, "{line}: {status}");
         } else {
