@@ -77,6 +77,18 @@ async fn what_stands_twice_is_named() {
 }
 
 #[tokio::test]
+async fn a_value_of_the_wrong_kind_is_told_in_words() {
+    for (setup, words) in [
+        ("resource_servers: [{identifier: 'https://a/', token_lifetime: soon}]", "whole number"),
+        ("resource_servers: [{identifier: 'https://a/', token_lifetime: -5}]", "whole number"),
+        ("users: 3", "expected a list"),
+        ("users: [3]", "expected a mapping"),
+    ] {
+        refused(setup, &[words]).await;
+    }
+}
+
+#[tokio::test]
 async fn bombs_and_other_documents_are_refused() {
     let mut bomb = String::from("users: []\nclients:\n  - &a0 {client_id: a}\n");
     for level in 1..12 {

@@ -333,10 +333,13 @@ async fn the_digest_is_of_what_was_asked() {
 }
 
 #[tokio::test]
-async fn metadata_names_the_endpoint() {
+async fn metadata_names_the_endpoint_and_the_grants() {
     let server = start().await;
     let metadata = server.get("/.well-known/openid-configuration").await.expect(200).json();
     assert_eq!(metadata["backchannel_authentication_endpoint"], "https://behalf.test/bc-authorize");
     assert_eq!(metadata["backchannel_token_delivery_modes_supported"], json!(["poll"]));
-    assert!(metadata["grant_types_supported"].as_array().unwrap().contains(&json!(CIBA)));
+    let grants = metadata["grant_types_supported"].as_array().unwrap();
+    let exchange =
+        "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token";
+    assert!(grants.contains(&json!(CIBA)) && grants.contains(&json!(exchange)), "{grants:?}");
 }

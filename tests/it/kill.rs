@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-const SETUP: &str = r#"
+pub(crate) const SETUP: &str = r#"
 fga:
   api_keys: [{name: kill, key: "kill-test-key", stores: ["*"], scopes: ["read:fga", "check:fga", "write:fga"]}]
   stores:
@@ -33,14 +33,14 @@ fga:
 /// Writers at once.
 const WRITERS: usize = 4;
 
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Server {
     /// Starts the binary on `dir` and waits until it answers.
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         Self::run(dir, Command::new(env!("CARGO_BIN_EXE_behalf-under-test")))
     }
 
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// SIGKILL: no destructor, no flush, no goodbye.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -103,7 +103,7 @@ fn post(port: u16, path: &str, body: &str) -> Option<String> {
 }
 
 /// The head and the body of the answer.
-fn exchange(port: u16, path: &str, body: &str) -> Option<(String, String)> {
+pub(crate) fn exchange(port: u16, path: &str, body: &str) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let method = if body.is_empty() { "GET" } else { "POST" };

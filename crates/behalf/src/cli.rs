@@ -198,13 +198,13 @@ pub struct ApplyArgs {
     #[arg(long, env = "BEHALF_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
     /// Only print what would change.
-    #[arg(long)]
+    #[arg(long, env = "BEHALF_DRY_RUN")]
     pub dry_run: bool,
     /// Write passwords and secrets of objects that exist already, too.
-    #[arg(long)]
+    #[arg(long, env = "BEHALF_RESET_SECRETS")]
     pub reset_secrets: bool,
     /// Write generated secrets to this file (0600) instead of the terminal.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "BEHALF_SECRETS_OUT", value_name = "FILE")]
     pub secrets_out: Option<PathBuf>,
 }
 
@@ -224,10 +224,10 @@ pub struct ImportArgs {
     pub folder: PathBuf,
     /// Who becomes their owner: a user's id, address or user name. Without one nobody sees them
     /// until tuples say so.
-    #[arg(long, value_name = "USER")]
+    #[arg(long, env = "BEHALF_OWNER", value_name = "USER")]
     pub owner: Option<String>,
     /// Only files that fit, e.g. `*.md` or `guides/**/*.html`.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, env = "BEHALF_GLOB", value_name = "PATTERN")]
     pub glob: Option<String>,
     /// Where the data lies.
     #[command(flatten)]
@@ -256,13 +256,13 @@ pub struct ExportArgs {
     #[arg(long, env = "BEHALF_PROJECT", default_value = "default", value_name = "ID")]
     pub project: String,
     /// Not earlier than this: RFC 3339, or a date (midnight UTC).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, env = "BEHALF_FROM", value_name = "TIME")]
     pub from: Option<String>,
     /// Earlier than this: RFC 3339, or a date (midnight UTC).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, env = "BEHALF_TO", value_name = "TIME")]
     pub to: Option<String>,
     /// Where the bundle goes, a zip.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "BEHALF_OUT", value_name = "FILE")]
     pub out: PathBuf,
     /// The key that wraps every other key, as for `serve`.
     #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
@@ -276,6 +276,6 @@ pub struct VerifyArgs {
     #[arg(value_name = "BUNDLE|RECEIPT")]
     pub file: PathBuf,
     /// A checkpoint that was kept from earlier: the log must begin with it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "BEHALF_CHECKPOINT", value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 }

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, DataArgs};
 use crate::dev_ca::DevCa;
+use crate::output::{self, complain, say};
 
 /// Runs the command line; the process's exit code.
 pub fn run() -> ExitCode {
@@ -27,9 +28,10 @@ pub fn run() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(dispatch(cli.command)));
     match outcome {
+        Ok(_) if output::is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
-            eprintln!("behalf: {error:#}");
+            complain!("behalf: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -74,13 +76,13 @@ fn dev_ca(args: &DataArgs) -> anyhow::Result<()> {
     let path = ca.certificate();
     let path = path.canonicalize().unwrap_or(path);
     let path = path.display();
-    println!("{path}");
-    println!();
-    println!("Trust it in the environment of a client before it starts:");
-    println!("  Node.js           export NODE_EXTRA_CA_CERTS={path}");
-    println!("  Python requests   export REQUESTS_CA_BUNDLE={path}");
-    println!("  Python httpx, Go  export SSL_CERT_FILE={path}");
-    println!("In a browser, import it as an authority. Then: behalf serve --tls");
+    say!("{path}");
+    say!("");
+    say!("Trust it in the environment of a client before it starts:");
+    say!("  Node.js           export NODE_EXTRA_CA_CERTS={path}");
+    say!("  Python requests   export REQUESTS_CA_BUNDLE={path}");
+    say!("  Python httpx, Go  export SSL_CERT_FILE={path}");
+    say!("In a browser, import it as an authority. Then: behalf serve --tls");
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The only place that reads the environment, the machine's clock and the operating system's
 //! randomness.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
 pub mod cli;
 mod commands;
@@ -11,6 +10,7 @@ mod control;
 mod data_dir;
 pub mod demo;
 mod dev_ca;
+mod output;
 mod sequencer;
 mod server;
 pub mod setup_file;

@@ -219,8 +219,9 @@ fn count(method: &Method, route: Option<&MatchedPath>, status: u16, took: Durati
 }
 
 /// What is done around every request, in one layer because each layer costs the hot routes: a page
-/// asked elsewhere is sent to the issuer, a body gets its time, the theme is read, every answer gets its headers, and one
-/// line is logged. Never the query, headers or body: they hold codes and tokens.
+/// asked elsewhere is sent to the issuer, a body gets its time, the theme is read, every answer gets
+/// its headers, and one line is logged. Never the query, headers or body: they hold codes and
+/// tokens.
 pub(crate) async fn around(
     State(context): State<HttpContext>,
     request: Request,
@@ -233,8 +234,8 @@ pub(crate) async fn around(
     let response = match leave_for_issuer(&context, &request) {
         Some(response) => response,
         None => {
-            let (request, lateness) = slow_body::timed(request);
-            lateness.or(behalf_console::with_theme(request, next).await)
+            let (request, received) = slow_body::timed(request);
+            received.before(behalf_console::with_theme(request, next).await).await
         }
     };
     let response = behalf_http::security_headers(response);

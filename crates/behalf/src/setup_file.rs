@@ -36,5 +36,21 @@ fn parse(source: &Source) -> anyhow::Result<SetupFile> {
     if source.text.trim().is_empty() {
         return Ok(SetupFile::default());
     }
-    serde_saphyr::from_str(&source.text).map_err(|error| anyhow!("{}: {error}", source.name))
+    serde_saphyr::from_str(&source.text)
+        .map_err(|error| anyhow!("{}: {}", source.name, in_words(&error.to_string())))
+}
+
+/// The parser names its own types, which whoever writes the file does not know.
+fn in_words(message: &str) -> String {
+    const NUMBERS: [&str; 8] = ["u8", "u16", "u32", "u64", "i32", "i64", "usize", "isize"];
+    let mut message = message
+        .replace("expected sequence start", "expected a list")
+        .replace("expected mapping start", "expected a mapping");
+    for number in NUMBERS {
+        for said in ["invalid", "expected"] {
+            let words = format!("{said} {number}");
+            message = message.replace(&words, "expected a whole number that fits here");
+        }
+    }
+    message
 }

@@ -1,4 +1,5 @@
-//! Bodies that come too slowly: whoever trickles bytes must not hold a connection for ever.
+//! Bodies that come too slowly, and bodies that nobody wants: whoever trickles bytes must not hold a
+//! connection for ever, and whoever sends too many must hear so.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 /// What every body is given, however small.
@@ -19,14 +22,28 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Bytes that buy another second.
 const BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// Whether a body came too slowly.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lateness(Arc<AtomicBool>);
+/// The most that is read and thrown away of a body that was refused.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// For how long that is done.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
-impl Lateness {
-    /// The answer in place of what the handler made of half a body.
-    pub(crate) fn or(&self, response: Response) -> Response {
-        if !self.0.load(Ordering::Relaxed) {
+/// What became of a request's body.
+#[derive(Debug)]
+pub(crate) struct Received {
+    is_late: Arc<AtomicBool>,
+    rest: Option<oneshot::Receiver<Body>>,
+}
+
+impl Received {
+    /// The answer to send: the handler's, or the one for a body that came too slowly.
+    pub(crate) async fn before(self, response: Response) -> Response {
+        if !self.is_late.load(Ordering::Relaxed) {
+            let rest = self.rest.and_then(|mut rest| rest.try_recv().ok());
+            if let Some(rest) = rest
+                && response.status().is_client_error()
+            {
+                discard(rest).await;
+            }
             return response;
         }
         let headers =
@@ -36,20 +53,41 @@ impl Lateness {
     }
 }
 
+/// Reads on until the client has sent its body, within bounds. Many write all of it before they
+/// read a byte; an answer that closes the connection under them reaches them as a broken pipe.
+async fn discard(rest: Body) {
+    let mut left = DISCARDED_BYTES_MAX;
+    let mut chunks = rest.into_data_stream();
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await
+            && let Some(less) = left.checked_sub(chunk.len())
+        {
+            left = less;
+        }
+    };
+    if tokio::time::timeout(DISCARD_TIME, reading).await.is_err() {
+        tracing::debug!("a refused body is cut off");
+    }
+}
+
 /// Puts a time limit on the request's body, if it has one; it begins when the body is first read.
-pub(crate) fn timed(request: Request) -> (Request, Lateness) {
+pub(crate) fn timed(request: Request) -> (Request, Received) {
     within(request, GRACE)
 }
 
-fn within(request: Request, grace: Duration) -> (Request, Lateness) {
-    let lateness = Lateness::default();
+fn within(request: Request, grace: Duration) -> (Request, Received) {
+    let is_late = Arc::new(AtomicBool::new(false));
     if request.body().is_end_stream() {
-        return (request, lateness);
+        return (request, Received { is_late, rest: None });
     }
-    let late = lateness.clone();
-    let request =
-        request.map(|inner| Body::new(TimedBody { inner, grace, received: 0, time: None, late }));
-    (request, lateness)
+    let (sender, receiver) = oneshot::channel();
+    let late = Arc::clone(&is_late);
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let request = request.map(|inner| {
+        let rest = Some(sender);
+        Body::new(TimedBody { inner, grace, received: 0, time: None, late, asks_first, rest })
+    });
+    (request, Received { is_late, rest: Some(receiver) })
 }
 
 struct TimedBody {
@@ -57,7 +95,25 @@ struct TimedBody {
     grace: Duration,
     received: u64,
     time: Option<(Instant, Pin<Box<Sleep>>)>,
-    late: Lateness,
+    late: Arc<AtomicBool>,
+    /// True if the client waits for a word before it sends (RFC 9110 §10.1.1).
+    asks_first: bool,
+    /// Where the rest goes that the handler did not read.
+    rest: Option<oneshot::Sender<Body>>,
+}
+
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        let is_withheld = self.asks_first && self.time.is_none();
+        if let Some(rest) = self.rest.take()
+            && !is_withheld
+            && !self.inner.is_end_stream()
+            // Most answers are given while nobody waits for a rest.
+            && let Err(unwanted) = rest.send(std::mem::take(&mut self.inner))
+        {
+            drop(unwanted);
+        }
+    }
 }
 
 impl HttpBody for TimedBody {
@@ -88,7 +144,7 @@ impl HttpBody for TimedBody {
                 if sleep.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                this.late.0.store(true, Ordering::Relaxed);
+                this.late.store(true, Ordering::Relaxed);
                 Poll::Ready(Some(Err(axum::Error::new("the body came too slowly"))))
             }
         }
@@ -105,12 +161,12 @@ impl HttpBody for TimedBody {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::{self, StreamExt as _};
+    use futures_util::stream;
     use http_body_util::BodyExt as _;
 
     use super::*;
 
-    fn post(body: Body) -> (Request, Lateness) {
+    fn post(body: Body) -> (Request, Received) {
         within(Request::post("/").body(body).unwrap(), Duration::from_millis(20))
     }
 
@@ -120,9 +176,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok::<_, std::convert::Infallible>(byte)
         });
-        let (request, lateness) = post(Body::from_stream(bytes));
+        let (request, received) = post(Body::from_stream(bytes));
         assert!(request.into_body().collect().await.is_err());
-        let answer = lateness.or(StatusCode::BAD_REQUEST.into_response());
+        let answer = received.before(StatusCode::BAD_REQUEST.into_response()).await;
         assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
         assert_eq!(answer.headers()[header::CONNECTION], "close");
     }
@@ -130,9 +186,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_comes_is_left_alone() {
         for body in [Body::empty(), Body::from("x".repeat(100_000))] {
-            let (request, lateness) = post(body);
+            let (request, received) = post(body);
             assert!(request.into_body().collect().await.is_ok());
-            let answer = lateness.or(StatusCode::NO_CONTENT.into_response());
+            let answer = received.before(StatusCode::NO_CONTENT.into_response()).await;
             assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         }
     }

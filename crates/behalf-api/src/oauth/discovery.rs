@@ -6,6 +6,8 @@ use behalf_http::HttpContext;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
+use super::exchange;
+
 /// The metadata document. It lists what is there, never what is planned.
 pub(super) async fn configuration(State(context): State<HttpContext>) -> Response {
     let issuer = context.identity.issuer();
@@ -24,7 +26,7 @@ pub(super) async fn configuration(State(context): State<HttpContext>) -> Respons
         "response_modes_supported": ["query"],
         "grant_types_supported": [
             "authorization_code", "refresh_token", "client_credentials", "password",
-            "urn:openid:params:grant-type:ciba"
+            "urn:openid:params:grant-type:ciba", exchange::GRANT
         ],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
         "claims_supported": [

@@ -22,7 +22,7 @@ pub struct FgaTestArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Read also files that lie outside of the store file's folder. Only for files you trust.
-    #[arg(long)]
+    #[arg(long, env = "BEHALF_ALLOW_EXTERNAL_FILES")]
     pub allow_external_files: bool,
 }
 
@@ -53,10 +53,10 @@ pub struct FgaTransformArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The form to print.
-    #[arg(long, value_name = "FORM")]
+    #[arg(long, env = "BEHALF_MODEL_FORM", value_name = "FORM")]
     pub to: Option<ModelForm>,
     /// In DSL, say behind each part of a model of modules where it comes from.
-    #[arg(long)]
+    #[arg(long, env = "BEHALF_SOURCES")]
     pub sources: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct FgaCombineArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Say behind each part where it comes from.
-    #[arg(long)]
+    #[arg(long, env = "BEHALF_SOURCES")]
     pub sources: bool,
 }
 

@@ -15,6 +15,7 @@ use crate::cli::ApplyArgs;
 use crate::config;
 use crate::control::{self, ApplyRequest};
 use crate::data_dir::{DataDir, append_private};
+use crate::output::say;
 use crate::setup_file::{self, Source};
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
@@ -107,10 +108,10 @@ pub(super) fn report(
     secrets_out: Option<&Path>,
 ) -> anyhow::Result<()> {
     if outcome.changes.is_empty() {
-        println!("nothing to change");
+        say!("nothing to change");
     }
     for change in &outcome.changes {
-        println!("{}{change}", if is_dry_run { "would " } else { "" });
+        say!("{}{change}", if is_dry_run { "would " } else { "" });
     }
     if is_dry_run || outcome.secrets.is_empty() {
         return Ok(());
@@ -123,9 +124,9 @@ pub(super) fn report(
     match secrets_out {
         Some(path) => {
             append_private(path, lines.as_bytes())?;
-            println!("generated client secrets: {}", path.display());
+            say!("generated client secrets: {}", path.display());
         }
-        None => println!("generated client secrets, shown only now:\n{lines}"),
+        None => say!("generated client secrets, shown only now:\n{lines}"),
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::cli::{DocumentsCommand, ImportArgs};
 use crate::config;
 use crate::control::import::{self, ImportItem, ImportRequest};
 use crate::data_dir::DataDir;
+use crate::output::say;
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 use files::{Glob, Skipped};
@@ -208,22 +209,22 @@ impl Import {
         let secs = self.started.elapsed().as_secs_f64();
         let imported = self.imported();
         let rate = f64::from(u32::try_from(imported).unwrap_or(u32::MAX)) / secs.max(0.001);
-        println!(
+        say!(
             "imported {imported} documents ({created} new, {replaced} replaced, {unchanged} \
              unchanged) in {secs:.1} s, {rate:.0} per second"
         );
         match &self.owner {
-            Some(owner) => println!("their owner: {owner}"),
-            None => println!(
-                "they have no owner: nobody sees them until tuples say so (or use --owner)"
-            ),
+            Some(owner) => say!("their owner: {owner}"),
+            None => {
+                say!("they have no owner: nobody sees them until tuples say so (or use --owner)")
+            }
         }
         let total: usize = self.skipped.values().map(|(count, _)| count).sum();
         if total > 0 {
-            println!("left out {total} files:");
+            say!("left out {total} files:");
         }
         for (reason, (count, example)) in &self.skipped {
-            println!("  {count:>6}  {reason}, e.g. {}", example.display());
+            say!("  {count:>6}  {reason}, e.g. {}", example.display());
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::cli::ExportArgs;
 use crate::config;
 use crate::control::{self, ExportOrder};
 use crate::data_dir::DataDir;
+use crate::output::say;
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 
@@ -29,8 +30,8 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
         None => control::request_export(&args.data.data, &order).await?,
     };
     write(&args.out, &zip)?;
-    println!("{}: {} bytes", args.out.display(), zip.len());
-    println!("Check it anywhere with: behalf verify {}", args.out.display());
+    say!("{}: {} bytes", args.out.display(), zip.len());
+    say!("Check it anywhere with: behalf verify {}", args.out.display());
     Ok(())
 }
 

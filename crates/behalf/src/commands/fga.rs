@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use behalf_fga::{Position, StoreFileErrors};
 
 use crate::cli::fga::{FgaCommand, FgaModelCommand};
+use crate::output::complain;
 
 /// What was looked at is wrong.
 const INVALID: u8 = 1;
@@ -79,7 +80,7 @@ impl Root {
         for error in &errors.errors {
             let file =
                 error.file.as_ref().map_or_else(|| self.path.clone(), |f| self.folder.join(f));
-            eprintln!("{}: {}", place(&file, error.region.start), error.message);
+            complain!("{}: {}", place(&file, error.region.start), error.message);
         }
     }
 }

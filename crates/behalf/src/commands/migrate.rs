@@ -7,6 +7,7 @@ use behalf_store::{MigrationStatus, Phase, Storage};
 
 use crate::cli::{MigrateArgs, MigrateCommand};
 use crate::config;
+use crate::output::say;
 use crate::system::SystemClock;
 
 pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<()> {
@@ -22,7 +23,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<()> {
             let applied = Storage::migrate_postgres(&url, phase, SystemClock.now()).await?;
             applied.iter().for_each(show);
             if applied.is_empty() {
-                println!("nothing to {}", phase.as_str());
+                say!("nothing to {}", phase.as_str());
             }
         }
     }
@@ -40,5 +41,5 @@ fn database(args: &MigrateArgs) -> anyhow::Result<String> {
 fn show(migration: &MigrationStatus) {
     let MigrationStatus { number, slug, phase, applied_at } = migration;
     let state = if applied_at.is_some() { "applied" } else { "missing" };
-    println!("{number:04} {slug:<16} {:<8} {state}", phase.as_str());
+    say!("{number:04} {slug:<16} {:<8} {state}", phase.as_str());
 }

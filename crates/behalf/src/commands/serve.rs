@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::control;
 use crate::data_dir::{DataDir, write_private};
 use crate::dev_ca::{DevCa, ServerCertificate};
+use crate::output::say;
 use crate::sequencer;
 use crate::server::Listener;
 use crate::setup_file::{self, Source};
@@ -93,7 +94,7 @@ pub(super) async fn run(
     for listener in &listeners {
         tracing::info!(address = %listener.local_addr()?, "listening");
     }
-    println!("{}", opened.greeting);
+    say!("{}", opened.greeting);
 
     let (stop, stopped) = watch::channel(false);
     let tasks = tokio_util::task::TaskTracker::new();
@@ -177,12 +178,12 @@ async fn first_administrator(identity: &Identity, dir: &Path) -> anyhow::Result<
         return Ok(file.exists().then_some(file));
     }
     if shows {
-        println!("First start. Sign in at {}console", identity.issuer());
-        println!("  user name  admin");
-        println!("  password   {}  (once; you then choose your own)", password.expose());
+        say!("First start. Sign in at {}console", identity.issuer());
+        say!("  user name  admin");
+        say!("  password   {}  (once; you then choose your own)", password.expose());
         return Ok(None);
     }
-    println!("First start. The administrator's one-time password is in {}", file.display());
+    say!("First start. The administrator's one-time password is in {}", file.display());
     Ok(Some(file))
 }
 

@@ -12,6 +12,7 @@ use behalf_verify::note::{NOTE_BYTES_MAX, VerifierKey};
 use behalf_verify::receipt::{self, ReceiptExtra, ReceiptReport};
 
 use crate::cli::VerifyArgs;
+use crate::output::{complain, say};
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
@@ -22,7 +23,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
         Ok(bytes) => bytes,
         // Nothing was checked, so it is not called invalid.
         Err(error) => {
-            eprintln!("behalf: {error:#}");
+            complain!("behalf: {error:#}");
             return Ok(ExitCode::from(2));
         }
     };
@@ -35,8 +36,8 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                println!("invalid");
-                println!("{file}: {error}");
+                say!("invalid");
+                say!("{file}: {error}");
                 ExitCode::from(1)
             }
         });
@@ -47,12 +48,12 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             ExitCode::SUCCESS
         }
         Err(BundleError::Invalid(faults)) => {
-            println!("invalid");
-            println!("{faults}");
+            say!("invalid");
+            say!("{faults}");
             ExitCode::from(1)
         }
         Err(error @ BundleError::NotABundle(_)) => {
-            eprintln!("behalf: {file}: {error}");
+            complain!("behalf: {file}: {error}");
             ExitCode::from(2)
         }
     })
@@ -62,29 +63,26 @@ fn print_bundle(report: &BundleReport) {
     let BundleReport { first, count, older, .. } = report;
     let end = first.saturating_add(*count);
     match older {
-        None => println!("valid, unwitnessed"),
-        Some(size) => println!("valid, and begins with the older checkpoint of {size} entries"),
+        None => say!("valid, unwitnessed"),
+        Some(size) => say!("valid, and begins with the older checkpoint of {size} entries"),
     }
-    println!("  records      {count} (entries {first} to before {end})");
-    println!("  receipts     {}", report.receipts);
-    println!("  checkpoints  {} earlier ones, all consistent", report.checkpoints);
-    println!("  log          {}", report.origin);
-    println!("  tree         {} entries, root {}", report.size, hex(&report.root));
-    println!("  key          {}", key(&report.key));
+    say!("  records      {count} (entries {first} to before {end})");
+    say!("  receipts     {}", report.receipts);
+    say!("  checkpoints  {} earlier ones, all consistent", report.checkpoints);
+    say!("  log          {}", report.origin);
+    say!("  tree         {} entries, root {}", report.size, hex(&report.root));
+    say!("  key          {}", key(&report.key));
 }
 
 fn print_receipt(report: &ReceiptReport) {
     let ReceiptReport { extra: ReceiptExtra { entry, key: signer }, index, checkpoint, agrees } =
         report;
-    println!(
-        "{}",
-        if *agrees { "valid, as in the older checkpoint" } else { "valid, unwitnessed" }
-    );
-    println!("  entry        {index}");
-    println!("  log          {}", checkpoint.origin);
-    println!("  tree         {} entries, root {}", checkpoint.size, hex(&checkpoint.root));
-    println!("  key          {}", key(&signer.to_string()));
-    println!("  record       {entry}");
+    say!("{}", if *agrees { "valid, as in the older checkpoint" } else { "valid, unwitnessed" });
+    say!("  entry        {index}");
+    say!("  log          {}", checkpoint.origin);
+    say!("  tree         {} entries, root {}", checkpoint.size, hex(&checkpoint.root));
+    say!("  key          {}", key(&signer.to_string()));
+    say!("  record       {entry}");
 }
 
 /// A key as people compare it.

@@ -7,18 +7,19 @@ use behalf_fga::{AuthorizationModel, FgaStore, load_model};
 
 use super::{INVALID, Root, UNREADABLE};
 use crate::cli::fga::{FgaCombineArgs, FgaTransformArgs, FgaValidateArgs, ModelForm};
+use crate::output::{complain, say};
 
 pub(super) fn validate(args: &FgaValidateArgs) -> ExitCode {
     let mut code = 0;
     for file in &args.files {
         let valid = load(&Root::new(file, false)).and_then(|model| {
             FgaStore::new().add_model(model).map_err(|error| {
-                eprintln!("{}: {error}", file.display());
+                complain!("{}: {error}", file.display());
                 INVALID
             })
         });
         match valid {
-            Ok(_) => println!("{}: valid", file.display()),
+            Ok(_) => say!("{}: valid", file.display()),
             Err(worse) => code = code.max(worse),
         }
     }
@@ -52,7 +53,7 @@ pub(super) fn combine(args: &FgaCombineArgs) -> anyhow::Result<ExitCode> {
 /// The model, or the exit code once its errors are printed.
 fn load(root: &Root) -> Result<AuthorizationModel, u8> {
     if let Err(reason) = root.read() {
-        eprintln!("{}: {reason}", root.path.display());
+        complain!("{}: {reason}", root.path.display());
         return Err(UNREADABLE);
     }
     load_model(&root.name(), &mut |name| root.read_named(name)).map_err(|errors| {
@@ -63,9 +64,9 @@ fn load(root: &Root) -> Result<AuthorizationModel, u8> {
 
 fn print(model: &AuthorizationModel, form: ModelForm, sources: bool) -> anyhow::Result<()> {
     match form {
-        ModelForm::Json => println!("{}", serde_json::to_string_pretty(model)?),
-        ModelForm::Dsl if sources => print!("{}", model.to_dsl_with_sources()?),
-        ModelForm::Dsl => print!("{}", model.to_dsl()?),
+        ModelForm::Json => say!("{}", serde_json::to_string_pretty(model)?),
+        ModelForm::Dsl if sources => say!("{}", model.to_dsl_with_sources()?.trim_end()),
+        ModelForm::Dsl => say!("{}", model.to_dsl()?.trim_end()),
     }
     Ok(())
 }

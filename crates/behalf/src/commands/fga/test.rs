@@ -7,6 +7,7 @@ use behalf_fga::{Report, StoreFile, StoreFileErrors};
 
 use super::{INVALID, Root, UNREADABLE, place};
 use crate::cli::fga::FgaTestArgs;
+use crate::output::{complain, say};
 
 pub(super) fn test(args: &FgaTestArgs) -> ExitCode {
     let mut total = Report::default();
@@ -16,7 +17,7 @@ pub(super) fn test(args: &FgaTestArgs) -> ExitCode {
         let text = match root.read() {
             Ok(text) => text,
             Err(reason) => {
-                eprintln!("{}: {reason}", file.display());
+                complain!("{}: {reason}", file.display());
                 is_unreadable = true;
                 continue;
             }
@@ -37,9 +38,7 @@ pub(super) fn test(args: &FgaTestArgs) -> ExitCode {
         }
     }
     let Report { tests, checks, list_objects, list_users, failures } = total;
-    println!(
-        "tests {tests}, checks {checks}, list objects {list_objects}, list users {list_users}"
-    );
+    say!("tests {tests}, checks {checks}, list objects {list_objects}, list users {list_users}");
     match (is_unreadable, failures.is_empty()) {
         (true, _) => ExitCode::from(UNREADABLE),
         (false, false) => ExitCode::from(INVALID),
@@ -51,7 +50,7 @@ fn run(root: &Root, text: &str) -> Result<Report, StoreFileErrors> {
     let file = StoreFile::parse(text)?;
     let loaded = file.load(&mut |name| root.read_named(name))?;
     for warning in &loaded.warnings {
-        eprintln!("{}: warning: {}", place(&root.path, warning.region.start), warning.message);
+        complain!("{}: warning: {}", place(&root.path, warning.region.start), warning.message);
     }
     loaded.run()
 }
@@ -59,8 +58,8 @@ fn run(root: &Root, text: &str) -> Result<Report, StoreFileErrors> {
 fn print(file: &Path, report: &Report) {
     for failure in &report.failures {
         let name = if failure.test.is_empty() { "a test without a name" } else { &failure.test };
-        println!("{}: {name}: {}", place(file, failure.place), failure.question);
-        println!("    expected  {}", failure.expected);
-        println!("    got       {}", failure.got);
+        say!("{}: {name}: {}", place(file, failure.place), failure.question);
+        say!("    expected  {}", failure.expected);
+        say!("    got       {}", failure.got);
     }
 }

@@ -1,0 +1,70 @@
+//! The command line as people and scripts use it.
+
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory as _;
+
+fn behalf() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_behalf-under-test"))
+}
+
+/// A pipe whose reader has gone: what `head -1` leaves behind.
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn whoever_reads_only_the_first_line_still_gets_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let receipt = dir.path().join("receipt.tlog-proof");
+    std::fs::write(&receipt, "c2sp.org/tlog-proof@v1\nforged\n").unwrap();
+    let mut verify = behalf();
+    verify.arg("verify").arg(&receipt);
+    let mut dev_ca = behalf();
+    dev_ca.arg("dev-ca").arg("--data").arg(dir.path().join("data"));
+    for (mut command, code) in [(verify, 1), (dev_ca, 0)] {
+        let output = command.stdout(closed_pipe()).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+        assert_eq!(output.status.code(), Some(code), "{command:?}");
+    }
+}
+
+#[test]
+fn words_that_do_not_fit_on_the_disk_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = behalf();
+    command.arg("dev-ca").arg("--data").arg(dir.path().join("data"));
+    let output = command.stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("behalf: cannot write: No space left"), "{said}");
+    assert_eq!((said.lines().count(), output.status.code()), (1, Some(1)));
+}
+
+#[test]
+fn every_flag_has_its_variable() {
+    fn visit(command: &clap::Command, wrong: &mut Vec<String>) {
+        for flag in command.get_arguments() {
+            let Some(name) = flag.get_long() else { continue };
+            let variable = flag.get_env().map(|name| name.to_string_lossy().into_owned());
+            let own = format!("BEHALF_{}", name.to_uppercase().replace('-', "_"));
+            let expected = match (command.get_name(), name) {
+                (_, "help" | "version") => None,
+                // Whoever names the folder of the real server does not mean the demo's, and a form
+                // is no time.
+                ("demo", "data") => Some("BEHALF_DEMO_DATA".to_owned()),
+                ("transform", "to") => Some("BEHALF_MODEL_FORM".to_owned()),
+                _ => Some(own),
+            };
+            if variable != expected {
+                wrong.push(format!("{} --{name}: {variable:?}", command.get_name()));
+            }
+        }
+        command.get_subcommands().for_each(|command| visit(command, wrong));
+    }
+    let mut wrong = Vec::new();
+    visit(&behalf::cli::Cli::command(), &mut wrong);
+    assert_eq!(wrong, Vec::<String>::new());
+}
