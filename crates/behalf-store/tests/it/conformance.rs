@@ -4,6 +4,7 @@
 mod agent;
 mod documents;
 mod gate;
+mod identity;
 mod ledger;
 mod traces;
 mod vault;
@@ -38,6 +39,7 @@ pub(crate) async fn run_all(storage: &Storage) {
     documents::run(storage).await;
     vault::run(storage).await;
     gate::run(storage).await;
+    identity::run(storage).await;
     ledger::run(storage).await;
     traces::run(storage).await;
     agent::run(storage).await;

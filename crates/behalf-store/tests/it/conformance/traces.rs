@@ -114,7 +114,9 @@ async fn traces_are_filtered_and_paged(storage: &Storage) {
     ];
     for (n, (owner, trace_id, name, time)) in rows.into_iter().enumerate() {
         let mut write = unit(3_510 + n as u64);
-        add(&mut write, statements(&tenant, owner, trace_id, &[span("s", "", name, time)]));
+        let status = if trace_id == "c" { "waiting" } else { "ok" }.to_owned();
+        let span = SpanRow { status, ..span("s", "", name, time) };
+        add(&mut write, statements(&tenant, owner, trace_id, &[span]));
         storage.commit(write).await.unwrap();
     }
     let all =
@@ -145,6 +147,9 @@ async fn traces_are_filtered_and_paged(storage: &Storage) {
     }
     assert_eq!(list(Filter { model: "gpt\u{0}", ..all }, None, 1).await, ["Ann/c"]);
     assert_eq!(list(Filter { model: "GPT\u{0}", ..all }, None, 1).await, [""; 0]);
+    assert_eq!(list(Filter { status: "waiting", ..all }, None, 9).await, ["Ann/c"]);
+    assert_eq!(list(Filter { status: "WAITING", ..all }, None, 9).await, [""; 0]);
+    assert_eq!(list(Filter { status: "ok", owner: "bob", ..all }, None, 9).await, ["bob/a"]);
     assert_eq!(list(Filter { from: at(2), to: at(3), ..all }, None, 9).await, ["ann/b"]);
 }
 
