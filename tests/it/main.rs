@@ -13,6 +13,7 @@ mod attacks_fga;
 mod attacks_setup;
 mod authorize;
 mod authzen;
+mod change_password;
 mod chat;
 mod ciba;
 mod codes;
