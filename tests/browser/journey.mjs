@@ -13,6 +13,7 @@ const BINARY = process.env.BEHALF_BINARY ?? new URL('../../target/debug/behalf',
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PEOPLE = { ann: 'ann likes tea', ben: 'ben likes cake' };
 const QUESTION = 'What do our internal documents say about remote work?';
+const PAGES = ['/console', '/console/chat', '/console/traces', '/console/documents', '/console/authorization', '/console/connections', '/console/audit', '/account', '/account/approvals', '/account/connections'];
 const WAIT = { timeout: 30_000 };
 
 mkdirSync(OUT, { recursive: true });
@@ -230,8 +231,12 @@ try {
   await ann.locator('.turn').nth(1).getByRole('link', { name: 'What happened here' }).click();
   await ann.waitForURL(/\/console\/traces\//, WAIT);
   await accessible(ann, 'trace');
+  const trace = new URL(ann.url()).pathname;
+  await ann.locator('.waterfall a', { hasText: 'gate createPublicGist' }).last().click();
+  await ann.locator('#span .path').waitFor(WAIT);
+  await accessible(ann, 'trace of a decision');
   await shot(ann, 'trace');
-  for (const path of ['/console', '/console/traces', '/console/documents', '/console/authorization', '/console/connections', '/console/audit', '/account', '/account/approvals', '/account/connections']) {
+  for (const path of PAGES) {
     await ann.goto(demo.base + path);
     ok((await ann.title()).includes('Behalf'), `${path} is a page`);
     await accessible(ann, path);
@@ -249,12 +254,18 @@ try {
 
   // Every page at both widths, light and dark.
   const state = await ann.context().storageState();
+  await ann.goto(`${demo.base}/account/approvals`);
+  const decided = await ann.locator('td a[href^="/account/approvals/"]').first().getAttribute('href');
+  await ann.goto(`${demo.base}/console/audit`);
+  const record = await ann.locator('td a[href^="/console/audit/records/"]').first().getAttribute('href');
+  const details = { approval: decided, record, trace, thread: chat.slice(demo.base.length) };
   for (const colorScheme of ['light', 'dark']) {
     for (const [width, height] of [[1280, 900], [390, 844]]) {
       const page = await device({ viewport: { width, height }, colorScheme, storageState: state });
-      for (const path of ['/console', '/console/chat', '/console/traces', '/console/documents', '/console/authorization', '/console/connections', '/console/audit', '/account', '/account/approvals', '/account/connections']) {
+      const lists = [...PAGES, '/console/documents/new', '/console/documents?q=remote+work', '/console/documents/hiring-plan', '/console/authorization/01K0DEM0000000000000000000', '/console/audit/exports'];
+      const named = lists.map((path) => [path.slice(1).replaceAll(/[^a-z0-9]+/gi, '-'), path]);
+      for (const [name, path] of [...named, ...Object.entries(details)]) {
         await page.goto(demo.base + path);
-        const name = path.slice(1).replaceAll('/', '-');
         await page.screenshot({ path: join(OUT, `${name}-${width}-${colorScheme}.png`), fullPage: true });
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         ok(overflow <= 0, `${path} scrolls sideways by ${overflow} px at ${width} px`);

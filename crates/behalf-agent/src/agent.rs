@@ -365,7 +365,7 @@ impl Agent {
             created_at: now,
             updated_at: now,
         };
-        let title: String = last.text.trim().chars().take(TITLE_MAX).collect();
+        let title = title_of(&last.text);
         let thread = ThreadRow {
             thread_id: request.thread_id.clone(),
             title: self.seal(&request.thread_id, &title)?,
@@ -671,6 +671,13 @@ fn sources_in(message: &Message) -> Vec<&str> {
         Message::Assistant { sources, .. } => sources.iter().map(String::as_str).collect(),
         Message::Tool { output, .. } => redact::sources_of(output).collect(),
     }
+}
+
+/// A thread's title: the beginning of its first question, as long as a list has room for.
+fn title_of(text: &str) -> String {
+    let text = text.trim();
+    let head: String = text.chars().take(TITLE_MAX).collect();
+    if head.len() == text.len() { head } else { format!("{}…", head.trim_end()) }
 }
 
 fn weight(messages: &[Message]) -> usize {

@@ -59,6 +59,8 @@ pub struct ConnectionNeeded {
 pub struct ApprovalNeeded {
     /// Its id.
     pub id: String,
+    /// The gate's own id of the call: what is made of it marks the effect.
+    pub gate_call_id: Option<String>,
     /// By which way she is asked.
     pub channel: String,
     /// The agent's own words.

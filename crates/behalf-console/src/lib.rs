@@ -2,6 +2,7 @@
 //!
 //! Every page works without script; pages in passing (sign-in, consent, sign-out) carry none.
 
+mod address;
 mod assets;
 mod chart;
 mod figures;
@@ -127,7 +128,8 @@ async fn home(Person { session, .. }: Person) -> Response {
 
 /// An error for a person, in passing.
 pub fn error_page(status: StatusCode, title: &str, text: &str) -> Response {
-    let message = Message { title: title.to_owned(), text: text.to_owned(), action: None };
+    let action = Some(("Go to the first page".to_owned(), "/".to_owned()));
+    let message = Message { title: title.to_owned(), text: text.to_owned(), action };
     show(status, &message, false, &CspSource::default())
 }
 
@@ -136,9 +138,7 @@ pub async fn not_found(State(_): State<HttpContext>, headers: http::HeaderMap) -
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) {
         let text = "There is no page at this address. Check it, or start from the first page.";
-        let action = Some(("Go to the first page".to_owned(), "/".to_owned()));
-        let message = Message { title: "Page not found".to_owned(), text: text.to_owned(), action };
-        return show(StatusCode::NOT_FOUND, &message, false, &CspSource::default());
+        return error_page(StatusCode::NOT_FOUND, "Page not found", text);
     }
     let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no resource has this address"}"#;
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], body)

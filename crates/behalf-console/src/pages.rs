@@ -12,6 +12,16 @@ pub(crate) mod traces;
 
 use askama::Template as _;
 
+/// What people call a tool; its own name for one that is not built in.
+pub(crate) fn tool_title(tool: &str) -> &str {
+    match tool {
+        "searchGitHubRepositories" => "Search GitHub repositories",
+        "searchInternalDocuments" => "Search internal documents",
+        "createPublicGist" => "Create a public Gist",
+        other => other,
+    }
+}
+
 /// Every page rendered with example content, by name: for tests and for looking at them.
 pub fn samples() -> Vec<(String, String)> {
     let pages = [

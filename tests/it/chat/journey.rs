@@ -88,6 +88,7 @@ async fn an_approval_shows_all_that_is_sent_also_what_nobody_said() {
     let id = part["data"]["approval"]["id"].as_str().unwrap();
     let mut browser = world::signed_in(&chat.server).await;
     let page = browser.get(&chat.server, &format!("/account/approvals/{id}")).await.answer.text;
+    let card = browser.get(&chat.server, "/console/chat?id=t").await.answer.text;
     let trace = "/api/v1/traces?status=waiting";
     let waiting = chat.server.get_with_token(trace, &chat.token).await.expect(200).json();
     assert_eq!(waiting["traces"].as_array().unwrap().len(), 1, "the run waits for her");
@@ -98,7 +99,9 @@ async fn an_approval_shows_all_that_is_sent_also_what_nobody_said() {
     let (title, mark) = gist["description"].as_str().unwrap().rsplit_once(' ').unwrap();
     let files: Vec<&String> = gist["files"].as_object().unwrap().keys().collect();
     for shown in [title, mark, files[0]] {
-        assert!(page.contains(&format!(">{shown}<")), "{shown}: {page}");
+        for page in [&page, &card] {
+            assert!(page.contains(&format!(">{shown}<")), "{shown}: {page}");
+        }
     }
 }
 

@@ -81,11 +81,16 @@ async fn an_approval_can_be_taken_back_from_its_card() {
     assert!(page.answer.text.contains("/account/approvals/apr_"));
     assert!(page.answer.text.contains("one line"), "what will be sent is shown");
     let address = page.path.clone();
+    let waiting = "/console/traces?status=waiting";
+    let runs = browser.open(&chat.server, waiting).await.unwrap().answer.text;
+    assert!(runs.contains(">Create a public Gist</a>"), "the run waits for her: {runs}");
     let fields = page.form_to("/console/chat/cancel");
     let page = browser.post(&chat.server, "/console/chat/cancel", &fields).await;
     assert_eq!(page.answer.status, 303);
     let page = wait_for(&chat, &mut browser, &address, "data-standing=\"over\"").await;
     assert!(!page.answer.text.contains("/account/approvals/apr_"));
+    let runs = browser.open(&chat.server, waiting).await.unwrap().answer.text;
+    assert!(runs.contains("No run fits these filters"), "nothing waits any more: {runs}");
     assert_eq!(chat.posted_gists(), 0);
 }
 

@@ -57,6 +57,7 @@ fn approval(status: InterruptStatus) -> Interrupt {
         connection: None,
         approval: Some(ApprovalNeeded {
             id: "apr_1".to_owned(),
+            gate_call_id: Some("call_1".to_owned()),
             channel: "page".to_owned(),
             binding_message: None,
             binding_code: None,

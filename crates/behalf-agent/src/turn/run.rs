@@ -519,6 +519,7 @@ impl Driver {
         let words = approval.question.words.as_ref().map(|words| words.text.clone());
         interrupt.approval = Some(ApprovalNeeded {
             id: approval.id.clone(),
+            gate_call_id: approval.call_id.clone(),
             channel: "page".to_owned(),
             binding_message: words,
             binding_code: None,

@@ -12,6 +12,7 @@ use behalf_http::{HttpContext, Services};
 use behalf_identity::User;
 use http::StatusCode;
 
+use crate::address::segment;
 use crate::error_page;
 
 fn parts(context: &HttpContext) -> DocumentParts<'_> {
@@ -73,20 +74,25 @@ fn words(error: &DocumentError) -> Result<String, Box<Response>> {
     }
 }
 
-/// A document's address; ids may have characters that addresses must not.
-pub(crate) fn address(document_id: &str) -> String {
-    format!("/console/documents/{}", encoded(document_id))
-}
-
-/// A text as part of an address.
-pub(crate) fn encoded(text: &str) -> String {
+/// A passage for reading: lines that only a narrow page had broken are joined again. What is
+/// indented or begins like an entry of a list stays on its own line.
+fn flowed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
+    let mut before = "";
+    for line in text.lines() {
+        let is_own = line.starts_with([' ', '\t', '-', '*', '•', '#', '|', '>'])
+            || line.starts_with(|first: char| first.is_ascii_digit());
+        let joins = !before.is_empty() && !line.is_empty() && !is_own;
+        if !out.is_empty() {
+            out.push(if joins { ' ' } else { '\n' });
         }
+        out.push_str(line);
+        before = line;
     }
     out
+}
+
+/// A document's address; ids may have characters that addresses must not.
+pub(crate) fn address(document_id: &str) -> String {
+    format!("/console/documents/{}", segment(document_id))
 }

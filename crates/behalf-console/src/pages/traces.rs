@@ -13,6 +13,7 @@ use behalf_store::StoreError;
 use behalf_traces::TraceSummary;
 
 use crate::figures;
+use crate::pages::tool_title;
 use crate::time::Shown;
 
 /// A run in a list.
@@ -38,7 +39,7 @@ impl TraceRow {
         let tokens = trace.input_tokens + trace.output_tokens;
         Self {
             trace_id: trace.trace_id.clone(),
-            name: trace.name.clone(),
+            name: headline(trace),
             tools: trace.tools.join(", "),
             person: people.get(&trace.owner).unwrap_or(&trace.owner).clone(),
             state: state_words(&trace.status),
@@ -48,6 +49,15 @@ impl TraceRow {
             cost: figures::cost(trace.cost),
         }
     }
+}
+
+/// What a run is called: what it did. Only a run that names no agent's turn keeps its own name.
+fn headline(trace: &TraceSummary) -> String {
+    if trace.tools.is_empty() || !trace.name.starts_with("invoke_agent ") {
+        return trace.name.clone();
+    }
+    let titles: Vec<&str> = trace.tools.iter().map(|tool| tool_title(tool)).collect();
+    titles.join(", ")
 }
 
 /// A run's state: colour, icon, words.

@@ -6,9 +6,9 @@ use behalf_gate::flows::{self, ConnectEnd, ConnectFailure, ProviderAnswer};
 use behalf_http::{BrowserOf, CspSource, HttpContext, Params, Services};
 use behalf_vault::ConnectError;
 use http::{StatusCode, header};
-use url::form_urlencoded;
 
 use super::connect::refused;
+use crate::address::with_query;
 use crate::pages::sign_in::message::Message;
 use crate::show;
 
@@ -36,8 +36,8 @@ pub(crate) async fn get(
         Ok(ConnectEnd::Application { location }) => see(location),
         Ok(ConnectEnd::Page { account, return_to }) => {
             let is_list = return_to == "/account/connections";
-            let query = pairs(&[("connected", account.connection.as_str())]);
-            see(if is_list { format!("{return_to}?{query}") } else { return_to })
+            let connected = [("connected", account.connection.as_str())];
+            see(if is_list { with_query(&return_to, connected) } else { return_to })
         }
         Err(ConnectFailure::Over) => refused(&ConnectError::Over),
         Err(ConnectFailure::Internal(error)) => refused(&error),
@@ -54,8 +54,7 @@ pub(crate) async fn get(
                 Some(interrupt) => ("i", interrupt.as_str()),
                 None => ("connection", connection.as_str()),
             };
-            let again = pairs(&[what, ("return_to", &return_to)]);
-            let again = format!("/account/connect?{again}");
+            let again = with_query("/account/connect", [what, ("return_to", &return_to)]);
             failed(&title, is_denied, &error, again)
         }
     }
@@ -89,10 +88,6 @@ fn failed(title: &str, is_denied: bool, error: &ConnectError, again: String) -> 
     };
     let action = Some(("Try again".to_owned(), again));
     show(status, &Message { title: heading, text, action }, false, &CspSource::default())
-}
-
-fn pairs(pairs: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn see(location: String) -> Response {

@@ -9,8 +9,8 @@ use behalf_identity::{Browser, Resource, Session};
 use behalf_store::StoreError;
 use behalf_vault::{AccountStatus, Revocation};
 use http::{StatusCode, header};
-use url::form_urlencoded;
 
+use crate::address::with_query;
 use crate::frame::{Frame, may_read};
 use crate::pages::sign_in::bad_form;
 use crate::time::Shown;
@@ -194,11 +194,11 @@ pub(crate) async fn disconnect(
     let actor = Actor::User { sub: user_id.to_string() };
     match context.vault.disconnect(user_id, &account_id, &actor).await {
         Ok(Some(done)) => {
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("disconnected", done.account.connection.as_str())
-                .append_pair("revocation", done.revocation.as_str())
-                .finish();
-            let location = [(header::LOCATION, format!("{PATH}?{query}"))];
+            let pairs = [
+                ("disconnected", done.account.connection.as_str()),
+                ("revocation", done.revocation.as_str()),
+            ];
+            let location = [(header::LOCATION, with_query(PATH, pairs))];
             (StatusCode::SEE_OTHER, location).into_response()
         }
         Ok(None) => (StatusCode::SEE_OTHER, [(header::LOCATION, PATH)]).into_response(),
@@ -212,8 +212,7 @@ pub(crate) async fn disconnect(
 
 /// Where to connect an account through that connection.
 fn connect(connection: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    format!("/account/connect?{}", query.append_pair("connection", connection).finish())
+    with_query("/account/connect", [("connection", connection)])
 }
 
 fn notice_of_disconnect(title: &str, outcome: &str) -> Notice {

@@ -12,6 +12,7 @@ use behalf_verify::note::VerifierKey;
 use http::StatusCode;
 
 use super::{failed, grouped, params, shortened};
+use crate::address::with_query;
 use crate::frame::{Frame, may_read};
 use crate::show;
 use crate::time::Shown;
@@ -181,29 +182,8 @@ impl Chosen {
             ("to", &self.to),
             ("before", &before),
         ];
-        let query: Vec<String> = pairs
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}={}", encoded(value)))
-            .collect();
-        if query.is_empty() {
-            return "/console/audit".to_owned();
-        }
-        format!("/console/audit?{}", query.join("&"))
+        with_query("/console/audit", pairs)
     }
-}
-
-/// A value of a query, with everything but the plainest characters percent-encoded.
-fn encoded(value: &str) -> String {
-    value
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn state(summary: LogSummary, now: Timestamp) -> LogState {
@@ -243,7 +223,7 @@ mod tests {
             kind: "token.issued".to_owned(),
             ..Chosen::default()
         };
-        let expected = "/console/audit?kind=token.issued&actor=auth0%7Cann%20%26%20co&before=7";
+        let expected = "/console/audit?kind=token.issued&actor=auth0%7Cann+%26+co&before=7";
         assert_eq!(chosen.address(Some(7)), expected);
         let all = Chosen { project: "default".to_owned(), ..Chosen::default() };
         assert_eq!(all.address(None), "/console/audit");

@@ -11,8 +11,8 @@ use http::StatusCode;
 
 use super::graph::{Drawing, draw};
 use super::{failed, is_refusal, may_write};
+use crate::address::with_query;
 use crate::frame::Frame;
-use crate::pages::documents::encoded;
 use crate::show;
 
 /// Tuples on a page.
@@ -181,13 +181,13 @@ async fn load(
         Err(error) => return Err(error),
     };
     let next = listed.next.map(|after| {
-        format!(
-            "?user={}&relation={}&object={}&after={}",
-            encoded(&filter.user),
-            encoded(&filter.relation),
-            encoded(&filter.object),
-            encoded(&after)
-        )
+        let pairs = [
+            ("user", filter.user.as_str()),
+            ("relation", &filter.relation),
+            ("object", &filter.object),
+            ("after", &after),
+        ];
+        with_query("", pairs)
     });
     Ok(StorePage {
         frame: Frame::new(context, session, browser, "/console/authorization"),

@@ -2,10 +2,14 @@
 
 use behalf_agent::{CallEnding, Interrupt, InterruptKind, InterruptStatus, TurnEvent};
 use behalf_core::Timestamp;
+use behalf_gate::effect_mark;
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::prose::{self, Block};
+use crate::address::with_query;
+use crate::figures;
+use crate::pages::account::approval::facts::MARK_LABEL;
+use crate::pages::tool_title;
 use crate::time::Shown;
 
 /// How many lines of a text a card shows.
@@ -95,6 +99,13 @@ struct Call<'a> {
     output: Option<(&'a Value, CallEnding)>,
 }
 
+impl Call<'_> {
+    /// What its tool adds to what was asked: known since she was asked.
+    fn mark(&self) -> Option<String> {
+        self.interrupt?.approval.as_ref()?.gate_call_id.as_deref().map(effect_mark)
+    }
+}
+
 /// The pieces of an answer, in the order in which they began. `page` is the chat's own path, where
 /// whoever leaves it to connect an account comes back to.
 pub(super) fn pieces(events: &[TurnEvent], page: &str, now: Timestamp) -> Vec<Piece> {
@@ -157,7 +168,7 @@ fn card(call: &Call<'_>, page: &str, now: Timestamp) -> Card {
     let text = |name: &str| call.input.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut card = Card {
         call_id: call.id.to_owned(),
-        title: title(call.tool).to_owned(),
+        title: tool_title(call.tool).to_owned(),
         tone: Tone::Info,
         state: "Working on it.".to_owned(),
         facts: Vec::new(),
@@ -180,6 +191,9 @@ fn card(call: &Call<'_>, page: &str, now: Timestamp) -> Card {
         "createPublicGist" => {
             let title = text("description").to_owned();
             card.facts.push(Fact { name: "Title", value: title });
+            if let Some(mark) = call.mark() {
+                card.facts.push(Fact { name: MARK_LABEL, value: mark });
+            }
             card.facts.push(Fact {
                 name: "Visibility",
                 value: "Public: everybody can read it".to_owned(),
@@ -195,16 +209,6 @@ fn card(call: &Call<'_>, page: &str, now: Timestamp) -> Card {
         ended(&mut card, call, output, ending);
     }
     card
-}
-
-/// What people call a tool; the model's own word for one that does not exist.
-fn title(tool: &str) -> &str {
-    match tool {
-        "searchGitHubRepositories" => "Search GitHub repositories",
-        "searchInternalDocuments" => "Search internal documents",
-        "createPublicGist" => "Create a public Gist",
-        other => other,
-    }
 }
 
 fn preview(name: &str, text: &str) -> Preview {
@@ -234,10 +238,7 @@ fn waits(card: &mut Card, interrupt: &Interrupt, page: &str, now: Timestamp) {
                 );
                 card.facts
                     .push(Fact { name: "Will allow", value: connection.missing_scopes.join(", ") });
-                let back = form_urlencoded::Serializer::new(String::new())
-                    .append_pair("return_to", page)
-                    .finish();
-                let path = format!("{}&{back}", connection.connect_url);
+                let path = with_query(&connection.connect_url, [("return_to", page)]);
                 card.action = Some((format!("Connect {provider}"), path));
             }
         }
@@ -319,8 +320,8 @@ fn found(card: &mut Card, output: &Value) {
             url: web_address(item.get("url")),
             note: item
                 .get("stars")
-                .and_then(Value::as_u64)
-                .map(|stars| format!("{stars} stars"))
+                .and_then(Value::as_i64)
+                .map(|stars| format!("{} stars", figures::count(stars)))
                 .unwrap_or_default(),
         });
         card.items = items.collect();

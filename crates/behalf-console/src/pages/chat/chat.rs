@@ -16,6 +16,7 @@ use http::{StatusCode, Uri, header};
 
 use super::card::{Piece, pieces};
 use super::prose::{Block, Inline};
+use crate::address::with_query;
 use crate::frame::Frame;
 use crate::pages::sign_in::bad_form;
 use crate::time::Shown;
@@ -73,7 +74,8 @@ pub(crate) struct Chat {
     frame: Frame,
     title: String,
     thread_id: String,
-    thread_query: String,
+    /// The thread's own path.
+    page: String,
     message_id: String,
     model: Option<String>,
     is_scripted: bool,
@@ -88,7 +90,7 @@ pub(crate) fn samples() -> Vec<Chat> {
         frame: Frame::sample("/console/chat"),
         title: "Chat".to_owned(),
         thread_id: "c_1".to_owned(),
-        thread_query: "c_1".to_owned(),
+        page: page_of("c_1"),
         message_id: "m_1".to_owned(),
         model: Some("scripted".to_owned()),
         is_scripted: true,
@@ -159,7 +161,7 @@ pub(crate) async fn get(
             .iter()
             .find(|thread| thread.thread_id == thread_id)
             .map_or_else(|| "Chat".to_owned(), |thread| thread.title.clone()),
-        thread_query: encoded(&thread_id),
+        page: page_of(&thread_id),
         message_id: agent.new_id(),
         model: model.map(|model| model.name.clone()),
         is_scripted: model.is_some_and(|model| model.is_scripted),
@@ -275,21 +277,5 @@ fn failed(error: &AgentError) -> Response {
 
 /// The path of a thread's page.
 fn page_of(thread_id: &str) -> String {
-    format!("/console/chat?id={}", encoded(thread_id))
-}
-
-/// A thread's name in a query.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String does not fail.
-            other => drop(write!(out, "%{other:02X}")),
-        }
-    }
-    out
+    with_query("/console/chat", [("id", thread_id)])
 }

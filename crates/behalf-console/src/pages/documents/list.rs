@@ -9,7 +9,8 @@ use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_retrieval::{Document, ListDocuments, Reader, RetrievalError};
 use http::StatusCode;
 
-use super::{address, encoded, failed, kind, parts, who};
+use super::{address, failed, flowed, kind, parts, who};
+use crate::address::with_query;
 use crate::frame::Frame;
 use crate::show;
 use crate::time::Shown;
@@ -50,6 +51,13 @@ pub(crate) struct Documents {
     query: String,
     passages: Option<Vec<PassageCard>>,
     problem: Option<String>,
+}
+
+impl Documents {
+    /// The address of the list from its beginning.
+    fn first_page(&self) -> String {
+        with_query("/console/documents", [("title", self.title.as_str())])
+    }
 }
 
 pub(crate) fn samples() -> Vec<Documents> {
@@ -121,7 +129,7 @@ pub(crate) async fn get(
                 let cards = found.results.into_iter().map(|passage| PassageCard {
                     href: address(&passage.document_id),
                     title: passage.title,
-                    text: passage.text,
+                    text: flowed(&passage.text),
                 });
                 page.passages = Some(cards.collect());
             }
@@ -148,11 +156,7 @@ pub(crate) async fn get(
             let now = context.identity.now();
             page.count = count;
             page.next = listed.next.map(|token| {
-                format!(
-                    "/console/documents?title={}&page={}",
-                    encoded(&page.title),
-                    encoded(&token)
-                )
+                with_query("/console/documents", [("title", page.title.as_str()), ("page", &token)])
             });
             let row = |document: Document| DocumentRow {
                 href: address(&document.document_id),

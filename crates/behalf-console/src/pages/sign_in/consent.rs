@@ -81,7 +81,7 @@ fn in_words(api: Option<&Api>, scopes: &Scopes) -> Vec<AskedScope> {
         "offline_access" => "Keep this access while you are away".to_owned(),
         scope => api
             .and_then(|api| api.describe_scope(scope))
-            .map_or_else(|| scope.to_owned(), str::to_owned),
+            .map_or_else(|| "Use the permission".to_owned(), str::to_owned),
     };
     scopes
         .iter()

@@ -11,6 +11,7 @@ use behalf_traces::{ListError, TraceFilter};
 use http::StatusCode;
 
 use super::{TraceRow, people, state_words};
+use crate::address::with_query;
 use crate::frame::Frame;
 use crate::time::Shown;
 use crate::{error_page, show};
@@ -41,7 +42,7 @@ pub(crate) struct Traces {
     since: Vec<Choice>,
     /// Whose runs alone are shown: her id, and what she is called.
     owner: Option<(String, String)>,
-    /// The query of the next page.
+    /// Where the next page is.
     next: Option<String>,
     is_first: bool,
 }
@@ -85,8 +86,8 @@ impl Asked {
         Some(Self { filter, since, page_token: params.take("page_token") })
     }
 
-    /// The query of the same list, on the page that `page_token` begins.
-    fn query(&self, page_token: &str) -> String {
+    /// The address of the same list, on the page that `page_token` begins.
+    fn address(&self, page_token: &str) -> String {
         let pairs = [
             ("q", self.filter.text.as_str()),
             ("status", &self.filter.status),
@@ -96,21 +97,8 @@ impl Asked {
             ("user_id", &self.filter.owner),
             ("page_token", page_token),
         ];
-        let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
-        let pairs = pairs.map(|(name, value)| format!("{name}={}", encoded(value)));
-        pairs.collect::<Vec<_>>().join("&")
+        with_query("/console/traces", pairs)
     }
-}
-
-/// Percent-encoded for a query.
-fn encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    text.bytes()
-        .map(|byte| match byte {
-            byte if is_plain(byte) => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn chosen(values: Vec<String>, current: &str) -> Vec<Choice> {
@@ -187,7 +175,7 @@ async fn page(
         models: chosen(models, &asked.filter.model),
         since: since(&asked.since),
         owner: (!owner.is_empty()).then(|| (owner.clone(), owner_name)),
-        next: found.next.map(|token| asked.query(&token)),
+        next: found.next.map(|token| asked.address(&token)),
         is_first: token.is_none(),
     })
 }
@@ -220,7 +208,7 @@ pub(crate) fn samples() -> Vec<Traces> {
         models: chosen(vec!["gpt-4o".to_owned()], "gpt-4o"),
         since: since("24h"),
         owner: Some(("auth0|ann".to_owned(), "Ann Example".to_owned())),
-        next: Some("page_token=1".to_owned()),
+        next: Some("/console/traces?page_token=1".to_owned()),
         is_first: true,
     };
     let none = Traces {
@@ -245,6 +233,6 @@ mod tests {
         let asked = Asked::read("q=a%26b&tool=x&status=nonsense&since=24h", now).unwrap();
         assert_eq!(asked.filter.status, "");
         assert_eq!(asked.filter.from, Some(now.minus(Duration::from_hours(24))));
-        assert_eq!(asked.query("1.2"), "q=a%26b&tool=x&since=24h&page_token=1.2");
+        assert_eq!(asked.address("1.2"), "/console/traces?q=a%26b&tool=x&since=24h&page_token=1.2");
     }
 }

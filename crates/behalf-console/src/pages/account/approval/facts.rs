@@ -11,6 +11,9 @@ const PREVIEW_LINES: usize = 20;
 /// Characters of them.
 const PREVIEW_CHARS: usize = 2_000;
 
+/// What the mark that ends a Gist's title is called, wherever it is shown.
+pub(crate) const MARK_LABEL: &str = "Ends the title";
+
 /// A fact: what it is called, and what it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Fact {
@@ -149,7 +152,7 @@ fn gist(
         }
     }
     if let Some(mark) = mark {
-        facts.add_code("Ends the title", &mark);
+        facts.add_code(MARK_LABEL, &mark);
         facts.note = Some(
             "Behalf puts its mark at the end of the title, so that this Gist can be found again and \
              is never sent twice.",
@@ -208,21 +211,34 @@ fn from_details(details: &[Value], approval: &Approval) -> Facts {
         return facts;
     }
     let mut facts = Facts { noun: "request", ..Facts::default() };
-    facts.title = match details {
-        [only] => line(&kind(only).replace(['_', '-'], " ")),
-        many => format!("{} requests at once", many.len()),
+    (facts.title, facts.about) = match details {
+        [only] => {
+            let named = ["title", "name", "description"];
+            let about = named.iter().find_map(|name| only.get(name).and_then(Value::as_str));
+            (line(&in_words(&kind(only))), line(about.unwrap_or_default()))
+        }
+        many => {
+            let kinds: Vec<String> = many.iter().map(kind).collect();
+            (format!("{} requests at once", many.len()), line(&kinds.join(", ")))
+        }
     };
-    facts.about = line(&details.iter().map(kind).collect::<Vec<_>>().join(", "));
     for detail in details {
         facts.add_code("Type", &kind(detail));
         for (name, value) in detail.as_object().into_iter().flatten() {
             if name != "type" {
-                facts.add_member(&name.replace(['_', '-'], " "), value);
+                facts.add_member(&in_words(name), value);
             }
         }
     }
     add_access(&mut facts, approval);
     facts
+}
+
+/// An identifier as the beginning of a sentence: `release_notes` is "Release notes".
+fn in_words(name: &str) -> String {
+    let words = name.replace(['_', '-'], " ");
+    let mut rest = words.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// Nothing but scopes.

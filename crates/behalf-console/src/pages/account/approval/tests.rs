@@ -69,7 +69,7 @@ fn an_answered_question_offers_no_decision() {
 fn every_kind_of_question_names_what_it_is_about() {
     for (index, texts) in [
         (1, ["Allow create:gist", "https://gist-api.example/"]),
-        (2, ["payment initiation", "DE02100100109307118603"]),
+        (2, ["Payment initiation", "DE02100100109307118603"]),
         (4, ["Invite guests", "a@example.com"]),
     ] {
         let html = page(index);
