@@ -13,11 +13,12 @@ use super::{
     StoreFileErrors, StoreTest,
 };
 use crate::engine::{
-    CheckRequest, ListObjectsRequest, ListUsersRequest, PageRequest, RequestContext, StoreModel,
-    UserFilter,
+    CheckRequest, Explanation, Lack, ListObjectsRequest, ListUsersRequest, Missing, PageRequest,
+    Proof, Reason, RequestContext, StoreModel, UserFilter,
 };
 use crate::error::RequestError;
 use crate::store::{FgaStore, MAX_TUPLES_PER_WRITE, Snapshot, WriteRequest};
+use crate::tuple::TupleKey;
 use crate::yaml::{Position, Region};
 
 /// What came of a file's tests.
@@ -57,6 +58,8 @@ pub struct Failure {
     pub expected: String,
     /// What came instead.
     pub got: String,
+    /// Of a check: the tuples that made it hold, or what was missing, nearest first.
+    pub why: Vec<String>,
 }
 
 impl Passed {
@@ -171,6 +174,12 @@ impl Runner<'_> {
                         let got = got.map(|allowed| allowed.to_string());
                         let expected = assertion.expected.to_string();
                         self.fail(assertion, question, &check.context, expected, got);
+                        let explained = self.snapshot.explain(self.model, &request);
+                        if let (Ok(reasons), Some(failure)) =
+                            (explained, self.report.failures.last_mut())
+                        {
+                            failure.why = why(&reasons);
+                        }
                     }
                 }
             }
@@ -263,7 +272,46 @@ impl Runner<'_> {
             question,
             expected,
             got: got.unwrap_or_else(|error| format!("an error: {error}")),
+            why: Vec::new(),
         });
+    }
+}
+
+/// The reasons of an answer in lines, the first few.
+fn why(reasons: &Explanation) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let path = reasons.path.iter().map(|tuple| format!("by {tuple}"));
+    path.chain(reasons.missing.iter().map(lack)).take(SHOWN).collect()
+}
+
+fn lack(missing: &Missing) -> String {
+    let Missing { object, relation, what, .. } = missing;
+    match what {
+        Lack::Tuple { user } => format!("no tuple {object}#{relation}@{user}"),
+        Lack::Parent { tupleset } => format!("no tuple {object}#{tupleset}"),
+        Lack::Condition { tuple, error: None } => format!("the condition of {tuple} is not met"),
+        Lack::Condition { tuple, error: Some(error) } => format!("{tuple}: {error}"),
+        Lack::NotYet { tuple } => format!("{tuple} does not hold yet"),
+        Lack::Expired { tuple } => format!("{tuple} does not hold any more"),
+        Lack::Excluded { by } => {
+            let by = first_tuple(by).map_or_else(String::new, |tuple| format!(" by {tuple}"));
+            format!("{object}#{relation} is taken away{by}")
+        }
+        Lack::Cycle => format!("{object}#{relation} takes away what it depends on"),
+    }
+}
+
+/// The first tuple of a proof.
+fn first_tuple(mut proof: &Proof) -> Option<&TupleKey> {
+    loop {
+        proof = match &proof.reason {
+            Reason::Itself => return None,
+            Reason::Tuple { tuple }
+            | Reason::Userset { tuple, .. }
+            | Reason::Parent { tuple, .. } => return Some(tuple),
+            Reason::Computed { from } | Reason::Except { base: from } => from,
+            Reason::All { of } => of.first()?,
+        };
     }
 }
 

@@ -218,13 +218,18 @@ fn tests_say_what_was_expected_and_what_came() {
                 f.question,
                 f.expected,
                 f.got
-            )
+            ) + &f.why.iter().map(|why| format!("\n    {why}")).collect::<String>()
         })
         .collect();
     expect_test::expect![[r#"
         29: 11:first: is user:bob viewer of doc:1? true / false
+            no tuple doc:1#viewer@user:bob
+            no tuple group:g#member@user:bob
         29: 11:first: is user:bob viewer of doc:2? true / false
+            doc:2#viewer is taken away by doc:2#blocked@user:bob
         34: 11:first: is user:ann limited of doc:1? with {"x":11} true / false
+            the condition of doc:1#limited@user:ann (condition small) is not met
+            no tuple doc:1#limited@user:ann
         39: 11:first: of which doc is user:bob viewer? doc:2, doc:3 / none; missing: doc:2, doc:3
         48: 72:second: is user:ann limited of doc:1? false / an error: failed to evaluate relationship condition: 'small' - tuple is missing context parameters '[x]'"#]]
     .assert_eq(&shown.join("\n"));

@@ -61,5 +61,8 @@ fn print(file: &Path, report: &Report) {
         say!("{}: {name}: {}", place(file, failure.place), failure.question);
         say!("    expected  {}", failure.expected);
         say!("    got       {}", failure.got);
+        for why in &failure.why {
+            say!("              {why}");
+        }
     }
 }
