@@ -44,6 +44,20 @@ fn words_that_do_not_fit_on_the_disk_are_an_error() {
 }
 
 #[test]
+fn a_private_host_is_a_name_or_an_address() {
+    let dir = tempfile::tempdir().unwrap();
+    for wrong in ["https://intranet.example/", "a b", ""] {
+        let mut command = behalf();
+        command.arg("serve").arg("--data").arg(dir.path().join("data"));
+        let output = command.args(["--allow-private-egress", wrong]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&format!("`{wrong}` is no host name or IP address")), "{said}");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!dir.path().join("data").exists(), "nothing was made");
+    }
+}
+
+#[test]
 fn every_flag_has_its_variable() {
     fn visit(command: &clap::Command, wrong: &mut Vec<String>) {
         for flag in command.get_arguments() {

@@ -165,6 +165,10 @@ pub struct ServeArgs {
     /// [default: oidc and preshared].
     #[arg(long, env = "BEHALF_FGA_AUTH", value_name = "MODE", value_delimiter = ',')]
     pub fga_auth: Vec<String>,
+    /// A host on a private network to which addresses that users and clients supply may lead; may be
+    /// repeated. Nothing fetches such addresses yet; the operator's own may always be private.
+    #[arg(long, env = "BEHALF_ALLOW_PRIVATE_EGRESS", value_name = "HOST", value_delimiter = ',')]
+    pub allow_private_egress: Vec<String>,
     /// The model; without one the chat answers that there is none.
     #[command(flatten)]
     pub model: ModelArgs,

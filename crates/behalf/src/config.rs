@@ -27,6 +27,7 @@ struct FileConfig {
     root_key: Option<String>,
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
+    allow_private_egress: Vec<String>,
     model_url: Option<String>,
     model_key: Option<String>,
     model: Option<String>,
@@ -34,7 +35,7 @@ struct FileConfig {
     approval_lifetime: Option<u64>,
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "http",
     "tls",
     "tls-cert",
@@ -45,6 +46,7 @@ const KEYS: [&str; 15] = [
     "root-key",
     "apply",
     "fga-auth",
+    "allow-private-egress",
     "model-url",
     "model-key",
     "model",
@@ -118,6 +120,8 @@ impl Config {
             }
             (None, None) => None,
         };
+        let private = args.allow_private_egress.into_iter().chain(file.allow_private_egress);
+        check_hosts(private)?;
         Ok(Self {
             data: args.data.data,
             http: args.http.or(file.http).unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
@@ -220,6 +224,16 @@ impl Config {
         }
         Ok(auth)
     }
+}
+
+/// Refuses what is no host. Which are allowed matters once addresses that others supply are fetched.
+fn check_hosts(hosts: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    for host in hosts {
+        url::Host::parse(&host).with_context(|| {
+            format!("--allow-private-egress: `{host}` is no host name or IP address")
+        })?;
+    }
+    Ok(())
 }
 
 /// How long a person has to decide.
