@@ -7,10 +7,10 @@ use behalf_store::identity::clients;
 use super::{at, tenant, unit};
 
 pub(super) async fn run(storage: &Storage) {
-    applications_are_found_by_what_stands_in_quotes_in_their_settings(storage).await;
+    applications_are_found_by_how_a_string_in_their_settings_begins(storage).await;
 }
 
-async fn applications_are_found_by_what_stands_in_quotes_in_their_settings(storage: &Storage) {
+async fn applications_are_found_by_how_a_string_in_their_settings_begins(storage: &Storage) {
     let (tenant, elsewhere) = (tenant("naming"), tenant("naming-elsewhere"));
     let settings = [
         ("b", r#"{"web_origins":["https://x.example","https://a.example"]}"#),
@@ -31,8 +31,8 @@ async fn applications_are_found_by_what_stands_in_quotes_in_their_settings(stora
         let rows = clients::list_naming(storage, &tenant, text).await.unwrap();
         rows.into_iter().map(|row| row.client_id.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(named("https://a.example").await, ["B", "b"]);
+    assert_eq!(named("https://a.example").await, ["B", "b", "inside", "longer"]);
+    assert_eq!(named("https://a.example.").await, ["longer"]);
     assert_eq!(named("https://x.example").await, ["b"]);
-    assert_eq!(named("https://a.exampl").await, [""; 0]);
-    assert_eq!(named("").await, [""; 0]);
+    assert_eq!(named("a.example").await, [""; 0]);
 }
