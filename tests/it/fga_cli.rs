@@ -82,6 +82,7 @@ fn store_files_are_tested() {
 b.fga.yaml:9:22: who reads: is user:ann owner of doc:1?
     expected  false
     got       true
+              by doc:1#owner@user:ann
 b.fga.yaml:11:50: who reads: of which doc is user:ann viewer?
     expected  doc:3
     got       doc:1, doc:2; missing: doc:3; unexpected: doc:1, doc:2
