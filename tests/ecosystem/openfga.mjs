@@ -212,7 +212,8 @@ async function assertions() {
 async function listRelations() {
   const fga = await storeOf('relations', TUPLES);
   const { relations } = await fga.listRelations({ user: 'user:bob', object: 'doc:plan', relations: ['owner', 'viewer', 'can_view'] });
-  show.equal(relations, ['viewer', 'can_view'], 'what somebody is to a document');
+  // The client batches the questions and puts the answers in an order of its own.
+  show.equal([...relations].sort(), ['can_view', 'viewer'], 'what somebody is to a document');
 }
 
 async function listUsers() {
