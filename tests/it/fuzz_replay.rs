@@ -12,24 +12,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::dice::Dice;
+
 const CASES: usize = 300;
 /// What grammars care about, and what is no UTF-8.
 const BYTES: &[u8] = b" \t\r\n#:,[](){}<>'\"\\*@|&-%.0aZ_\xc3\xa9\xff";
 /// Inputs do not grow beyond this by mutation.
 const BYTES_MAX: usize = 8 * 1024;
 
-/// Randomness from a seed (`SplitMix64`).
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % bound.max(1) as u64).unwrap()
-    }
-
     /// A part of a text of that length.
     fn range(&mut self, length: usize) -> std::ops::Range<usize> {
         let start = self.below(length + 1);

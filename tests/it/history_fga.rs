@@ -10,6 +10,8 @@ use behalf_fga::{
     RequestContext, Revision, Side, Snapshot, SnapshotError, StoreModel, TupleKey,
 };
 
+use crate::dice::Dice;
+
 const MODEL: &str = "model
   schema 1.1
 type user
@@ -35,18 +37,7 @@ const PIN: usize = 100;
 
 type Key = (String, String, String);
 
-/// Randomness from a seed (`SplitMix64`).
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
-    }
-
     fn name(&mut self, kind: &str) -> String {
         let bound = match kind {
             "user" => 2_000,

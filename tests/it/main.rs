@@ -24,6 +24,7 @@ mod connect;
 mod consent;
 mod console;
 mod cross_origin;
+mod dice;
 mod documents;
 mod exchange;
 mod export;

@@ -22,6 +22,8 @@ use serde_json::{Map, Value, json};
 use lists::pages;
 use oracle::{Model, Oracle, Restriction, Rewrite, Truth, Tuple, Ways, kind_of, type_of};
 
+use crate::dice::Dice;
+
 const CASES: u64 = 200;
 /// The types with relations; `user` and `agent` have none.
 const TYPES: [&str; 3] = ["group", "folder", "doc"];
@@ -33,18 +35,7 @@ const NOW: i64 = 1_000;
 /// Of the oracle and of the engine; beyond, a question is passed over.
 const STEPS: u32 = 30_000;
 
-/// Randomness from a seed (`SplitMix64`).
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
-    }
-
     fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
