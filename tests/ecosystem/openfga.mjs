@@ -1,13 +1,18 @@
-// @openfga/sdk, unmodified, method by method, each on a store of its own. A method that is new here
-// gets an area below: a function, added to `AREAS`.
+// @openfga/sdk, unmodified, every method, each on a store of its own. A method that no area calls fails
+// the run: it gets an area below, a function added to `AREAS`.
 import { readFileSync } from 'node:fs';
 import {
   CredentialsMethod,
   FgaApiAuthenticationError,
+  FgaApiInternalError,
   FgaApiNotFoundError,
   FgaApiValidationError,
+  OpenFgaApi,
   OpenFgaClient,
+  parseNDJSONStream,
 } from '@openfga/sdk';
+import axios from 'axios';
+import { exercised } from './methods.mjs';
 import { checks, startServer } from './server.mjs';
 
 const MODEL = JSON.parse(readFileSync(new URL('model.json', import.meta.url)));
@@ -33,20 +38,28 @@ const TUPLES = [
 ];
 const AREAS = [
   stores, models, write, read, changes, assertions, check, batchCheck, listRelations, listObjects, listUsers, expand,
-  errors, authentication, otherCalls,
+  streams, conflicts, chunks, errors, authentication, retries, anyRequest, rawCalls,
 ];
 
 const show = checks('@openfga/sdk');
+const clientMethods = exercised(OpenFgaClient, {
+  getStoreId: 'protected: every call of a store goes through it',
+  getAuthorizationModelId: 'protected: every call with a model goes through it',
+  singleBatchCheck: 'private: batchCheck goes through it',
+});
+const apiMethods = exercised(OpenFgaApi);
 const server = await startServer(SETUP);
 try {
   for (const area of AREAS) await area();
+  clientMethods.report(show);
+  apiMethods.report(show);
   show.done();
 } finally {
   await server.stop();
 }
 
-function client(storeId, credentials) {
-  return new OpenFgaClient({ apiUrl: server.base, storeId, credentials });
+function client(storeId, credentials, http) {
+  return clientMethods.watch(new OpenFgaClient({ apiUrl: server.base, storeId, credentials }, http));
 }
 
 function byKey(storeId, token = KEY) {
@@ -151,6 +164,8 @@ async function check() {
   show.equal(await may(fga, 'user:bob', 'can_view', 'doc:plan'), true, 'a member of a group that may view');
   show.equal(await may(fga, 'user:eve', 'can_view', 'doc:plan'), false, 'a stranger');
   show.equal(await may(fga, 'user:eve', 'can_view', 'doc:handbook'), true, 'what everybody may view');
+  const consistency = 'HIGHER_CONSISTENCY';
+  show.equal((await fga.check({ ...TUPLES[0] }, { consistency })).allowed, true, 'with the highest consistency');
   const contextualTuples = [{ user: 'user:eve', relation: 'viewer', object: 'doc:plan' }];
   show.equal(await may(fga, 'user:eve', 'can_view', 'doc:plan', { contextualTuples }), true, 'a contextual tuple');
   show.equal(await may(fga, 'user:eve', 'can_view', 'doc:plan'), false, 'which leaves no trace');
@@ -196,6 +211,8 @@ async function changes() {
   const again = await fga.readChanges({ type: 'doc' }, { continuationToken: next.continuation_token });
   show.equal([again.changes.length, again.continuation_token], [0, next.continuation_token], 'nothing new, the same token');
   show.equal((await of({ startTime: new Date(Date.now() - 60_000).toISOString() })).length, 5, 'since a minute ago');
+  const future = of({ startTime: new Date(Date.now() + 60_000).toISOString() });
+  await show.rejects(future, 'from a time to come on', hasCode(FgaApiValidationError, 'validation_error'));
   const mismatch = hasCode(FgaApiValidationError, 'query_string_type_continuation_token_mismatch');
   await show.rejects(of({ type: 'group' }, { continuationToken: page.continuation_token }), "another type's token", mismatch);
 }
@@ -233,21 +250,141 @@ async function expand() {
   const fga = await storeOf('expand', TUPLES);
   const { tree } = await fga.expand({ relation: 'owner', object: 'doc:plan' });
   show.equal([tree.root.name, tree.root.leaf.users.users], ['doc:plan#owner', ['user:ann']], 'a relation of tuples');
+  const contextualTuples = [{ user: 'user:eve', relation: 'owner', object: 'doc:plan' }];
+  const more = await fga.expand({ relation: 'owner', object: 'doc:plan', contextualTuples });
+  show.equal(more.tree.root.leaf.users.users.sort(), ['user:ann', 'user:eve'], 'with a contextual tuple');
 }
 
-async function otherCalls() {
-  const fga = await storeOf('other', TUPLES);
+async function streams() {
+  const fga = await storeOf('streams', TUPLES);
+  const of = async (request) => {
+    const found = [];
+    for await (const { object } of fga.streamedListObjects({ relation: 'can_view', type: 'doc', ...request })) found.push(object);
+    return found.sort();
+  };
+  show.equal(await of({ user: 'user:bob' }), ['doc:handbook', 'doc:plan'], 'objects, as a stream');
+  const contextualTuples = [{ user: 'user:eve', relation: 'viewer', object: 'doc:secret' }];
+  show.equal(await of({ user: 'user:eve', contextualTuples }), ['doc:handbook', 'doc:secret'], 'with a contextual tuple');
+  const error = (error) => error instanceof FgaApiValidationError && error.statusCode === 400;
+  await show.rejects(of({ user: 'user:bob', type: 'ship' }), 'of an unknown type', error);
+}
+
+async function conflicts() {
+  const fga = await storeOf('conflicts', TUPLES);
+  const absent = { user: 'user:eve', relation: 'owner', object: 'doc:plan' };
+  const failed = hasCode(FgaApiValidationError, 'write_failed_due_to_invalid_input');
+  const asked = { conflict: { onDuplicateWrites: 'ignore', onMissingDeletes: 'ignore' } };
+  const error = { conflict: { onDuplicateWrites: 'error', onMissingDeletes: 'error' } };
+  await fga.write({ writes: [TUPLES[0]], deletes: [absent] }, asked);
+  await fga.writeTuples([TUPLES[0], { ...TUPLES[0], user: 'user:new' }], asked);
+  show.ok(await may(fga, 'user:new', 'owner', 'doc:plan'), 'a duplicate is passed over, its neighbour is written');
+  await fga.deleteTuples([absent, { ...TUPLES[0], user: 'user:new' }], asked);
+  show.equal(await may(fga, 'user:new', 'owner', 'doc:plan'), false, 'and so are missing ones');
+  await show.rejects(fga.writeTuples([TUPLES[0]], error), 'a duplicate is an error when asked', failed);
+  await show.rejects(fga.deleteTuples([absent], error), 'and so is a missing one', failed);
+  const condition = { name: 'until', context: { end: '2030-01-01T00:00:00Z' } };
+  const viewer = { user: 'user:tim', relation: 'viewer', object: 'doc:plan' };
+  await fga.writeTuples([viewer]);
+  const aborted = (error) => error.statusCode === 409;
+  await show.rejects(fga.writeTuples([{ ...viewer, condition }], asked), 'the same tuple with a condition', aborted);
+}
+
+async function chunks() {
+  const fga = await storeOf('chunks', TUPLES);
+  const owner = (at) => ({ user: `user:${at}`, relation: 'owner', object: 'doc:many' });
+  const writes = Array.from({ length: 250 }, (_, at) => owner(at));
+  const states = (answers) => [...new Set(answers.map((one) => one.status))];
+  const transaction = { disable: true, maxPerChunk: 100, maxParallelRequests: 3 };
+  const answer = await fga.write({ writes }, { transaction });
+  show.equal([answer.writes.length, ...states(answer.writes)], [250, 'success'], "more than one request's worth of writes");
+  const both = await fga.write({ writes: [owner('new')], deletes: writes }, { transaction });
+  show.equal([both.deletes.length, ...states(both.deletes)], [250, 'success'], 'and of deletes');
+  show.equal((await fga.read({ object: 'doc:many' })).tuples.map(({ key }) => key.user), ['user:new'], 'what is left');
+  const alone = { transaction: { disable: true, maxPerChunk: 1 } };
+  const mixed = await fga.write({ writes: [owner('x'), { ...owner('y'), relation: 'no_such' }, owner('z')] }, alone);
+  const shown = mixed.writes.map((one) => `${one.tuple_key.user} ${one.status}`).sort();
+  show.equal(shown, ['user:x success', 'user:y failure', 'user:z success'], 'each chunk has its own answer');
+  show.equal(mixed.writes.find((one) => one.err).err.apiErrorCode, 'validation_error', 'with its reason');
+}
+
+// A server that is not there yet says 503 and when to come again; the client does.
+async function retries() {
+  const { storeId } = await storeOf('retries', TUPLES);
+  const writer = byKey(storeId);
+  const revision = (await writer.read({})).$response.headers['behalf-revision'];
+  const statuses = [];
+  const http = axios.create();
+  http.interceptors.response.use(
+    (answer) => (statuses.push(answer.status), answer),
+    async (error) => {
+      statuses.push(error.response.status);
+      if (statuses.length === 1) await writer.writeTuples([{ ...TUPLES[0], user: 'user:late' }]);
+      throw error;
+    },
+  );
+  const fga = client(storeId, { method: CredentialsMethod.ApiToken, config: { token: KEY } }, http);
+  const options = { headers: { 'Behalf-Min-Revision': String(Number(revision) + 1) }, retryParams: { maxRetry: 3, minWaitInMs: 1 } };
+  const { allowed } = await fga.check({ ...TUPLES[0], user: 'user:late' }, options);
+  show.equal([allowed, ...statuses], [true, 503, 200], 'asked again after 503');
+  statuses.length = 1;
+  const once = { headers: { 'Behalf-Min-Revision': '99' }, retryParams: { maxRetry: 0, minWaitInMs: 1 } };
+  await show.rejects(fga.check(TUPLES[0], once), 'or not', hasCode(FgaApiInternalError, 'unavailable'));
+}
+
+async function anyRequest() {
+  const fga = await storeOf('any', TUPLES);
   await fga.checkValidApiConnection();
+  const path = (name) => ({ method: 'POST', path: `/stores/{store_id}/${name}`, pathParams: { store_id: fga.storeId }, operationName: name });
+  const body = { user: 'user:bob', relation: 'can_view', type: 'doc', ids: ['plan', 'handbook', 'secret'] };
+  const filtered = await fga.executeApiRequest({ ...path('behalf/filter'), body });
+  show.equal(filtered.allowed, ['plan', 'handbook'], 'a method that the package does not know');
+  const get = { operationName: 'GetStore', method: 'GET', path: '/stores/{store_id}', pathParams: { store_id: fga.storeId } };
+  show.equal((await fga.executeApiRequest(get)).name, 'any', 'a store by its path');
+  const missing = fga.executeApiRequest(path('no-such-method'));
+  await show.rejects(missing, 'a path that is none', hasCode(FgaApiNotFoundError, 'undefined_endpoint'));
+  const stream = await fga.executeStreamedApiRequest({ ...path('streamed-list-objects'), body });
+  show.equal(await streamed(stream), ['doc:handbook', 'doc:plan'], 'a stream by its path');
+}
+
+async function streamed(answer) {
   const found = [];
-  for await (const { object } of fga.streamedListObjects({ user: 'user:bob', relation: 'can_view', type: 'doc' })) found.push(object);
-  show.equal(found.sort(), ['doc:handbook', 'doc:plan'], 'objects, as a stream');
-  const conflict = { onDuplicateWrites: 'ignore', onMissingDeletes: 'ignore' };
-  await fga.write({ writes: [TUPLES[0]] }, { conflict });
-  await fga.write({ deletes: [{ user: 'user:eve', relation: 'owner', object: 'doc:plan' }] }, { conflict });
-  show.ok(await may(fga, 'user:ann', 'owner', 'doc:plan'), 'duplicates and missing tuples are passed over when asked');
-  const writes = Array.from({ length: 250 }, (_, at) => ({ user: `user:${at}`, relation: 'owner', object: 'doc:many' }));
-  const answer = await fga.write({ writes }, { transaction: { disable: true, maxPerChunk: 100 } });
-  show.ok(answer.writes.every((one) => one.status === 'success'), 'more than one request of writes');
+  for await (const { result } of parseNDJSONStream(answer?.$response?.data ?? answer)) found.push(result.object);
+  return found.sort();
+}
+
+// The methods below the client: one for each of the API's.
+async function rawCalls() {
+  const api = apiMethods.watch(byKey().api);
+  const { id } = await api.createStore({ name: 'raw calls' });
+  show.equal((await api.getStore(id)).name, 'raw calls', 'a store');
+  show.equal((await api.listStores(1, '', 'raw calls')).stores.map((store) => store.id), [id], 'by its name');
+  const { authorization_model_id: model } = await api.writeAuthorizationModel(id, MODEL);
+  show.equal((await api.readAuthorizationModel(id, model)).authorization_model.schema_version, '1.1', 'a model');
+  show.equal((await api.readAuthorizationModels(id, 1)).authorization_models.map((one) => one.id), [model], 'models');
+  const started = new Date(Date.now() - 60_000).toISOString();
+  await api.write(id, { writes: { tuple_keys: TUPLES }, authorization_model_id: model });
+  show.equal((await api.read(id, { tuple_key: { object: 'doc:plan', relation: 'owner' } })).tuples.length, 1, 'tuples');
+  const changes = await api.readChanges(id, 'group', 10, '', started);
+  show.equal(changes.changes.map(({ tuple_key: key }) => key.object), ['group:eng'], 'changes of a type since a minute ago');
+  const tuple_key = { user: 'user:bob', relation: 'can_view', object: 'doc:plan' };
+  show.equal(await api.check(id, { tuple_key, consistency: 'HIGHER_CONSISTENCY' }).then((answer) => answer.allowed), true, 'a check');
+  const batch = await api.batchCheck(id, { checks: [{ tuple_key, correlation_id: 'one' }] });
+  show.equal(batch.result.one.allowed, true, 'a batch');
+  const expanded = await api.expand(id, { tuple_key: { relation: 'can_view', object: 'doc:plan' } });
+  show.equal(expanded.tree.root.union.nodes.map((node) => node.leaf.computed.userset), ['doc:plan#owner', 'doc:plan#viewer'], 'a union');
+  const list = { user: 'user:bob', relation: 'can_view', type: 'doc' };
+  show.equal((await api.listObjects(id, list)).objects.sort(), ['doc:handbook', 'doc:plan'], 'objects');
+  show.equal(await streamed(await api.streamedListObjects(id, list)), ['doc:handbook', 'doc:plan'], 'and as a stream');
+  const { users } = await api.listUsers(id, { object: { type: 'doc', id: 'plan' }, relation: 'owner', user_filters: [{ type: 'user' }] });
+  show.equal(users.map(({ object }) => `${object.type}:${object.id}`), ['user:ann'], 'users');
+  await api.writeAssertions(id, model, { assertions: [{ tuple_key, expectation: true }] });
+  show.equal((await api.readAssertions(id, model)).assertions.map((one) => one.tuple_key.user), ['user:bob'], 'assertions');
+  const request = { operationName: 'Read', method: 'POST', path: `/stores/${id}/read`, body: {} };
+  show.equal((await api.executeApiRequest(request)).tuples.length, TUPLES.length, 'any request');
+  const stream = { operationName: 'Stream', method: 'POST', path: `/stores/${id}/streamed-list-objects`, body: list };
+  show.equal((await streamed(await api.executeStreamedApiRequest(stream))).length, 2, 'any stream');
+  await api.deleteStore(id);
+  await show.rejects(api.getStore(id), 'a deleted store', hasCode(FgaApiNotFoundError, 'store_id_not_found'));
 }
 
 async function errors() {
