@@ -31,6 +31,7 @@ mod export;
 mod fga;
 mod fga_cli;
 mod fga_conditions;
+mod fga_copy;
 mod fga_docs;
 mod fga_extensions;
 mod fga_grpc;

@@ -8,6 +8,7 @@ use behalf_store::fga::{self, FgaModelRow};
 use crate::Authz;
 use crate::error::AuthzError;
 use crate::state::Writer;
+use crate::store::is_ulid;
 
 impl Authz {
     /// Writes a model and returns its id.
@@ -20,13 +21,39 @@ impl Authz {
         model: AuthorizationModel,
         actor: &Actor,
     ) -> Result<String, AuthzError> {
+        let (model_id, _) = self.put_model(store_id, self.new_id(), model, actor).await?;
+        Ok(model_id)
+    }
+
+    /// Writes a model under an id of the caller's, as the latest; false if it was there already.
+    ///
+    /// # Errors
+    /// When the model breaks a rule of the type system, or another one has the id.
+    pub async fn put_model(
+        &self,
+        store_id: &str,
+        model_id: String,
+        model: AuthorizationModel,
+        actor: &Actor,
+    ) -> Result<(String, bool), AuthzError> {
+        if !is_ulid(&model_id) {
+            return Err(AuthzError::Invalid(format!("`{model_id}` is no model's id")));
+        }
         let store = self.open(store_id).await?;
         let mut writer = store.hold(self.storage(), self.tenant()).await?;
         // Checked and compiled before it is stored, so that a stored model always binds.
         let json = model.to_json().map_err(|error| AuthzError::Invalid(error.to_string()))?;
+        match writer.find_json(&model_id) {
+            Some(stored) if stored == json => return Ok((model_id, false)),
+            Some(_) => {
+                let text = format!("another model has the id `{model_id}`; models never change");
+                return Err(AuthzError::Invalid(text));
+            }
+            None => {}
+        }
         writer.fga.add_model(model)?;
         let mut unit = self.unit();
-        let row = self.plan_model(&mut unit, store_id, &writer, json, actor);
+        let row = self.plan_model(&mut unit, store_id, &writer, (model_id, json), actor);
         let model_id = row.model_id.clone();
         // Not on the caller's future: a caller who goes away must not leave the memory behind.
         let (storage, shared) = (self.storage().clone(), store);
@@ -46,7 +73,7 @@ impl Authz {
             }
         });
         task.await.map_err(|_panicked| AuthzError::Contention)??;
-        Ok(model_id)
+        Ok((model_id, true))
     }
 
     pub(crate) fn plan_model(
@@ -54,10 +81,10 @@ impl Authz {
         unit: &mut UnitOfWork,
         store_id: &str,
         writer: &Writer,
-        json: String,
+        (model_id, model): (String, String),
         actor: &Actor,
     ) -> FgaModelRow {
-        let row = FgaModelRow { number: writer.next_number, model_id: self.new_id(), model: json };
+        let row = FgaModelRow { number: writer.next_number, model_id, model };
         unit.add(fga::insert_model(self.tenant(), store_id, &row, self.now()));
         unit.record(
             &Event::new(self.tenant(), EventKind::FgaModelWritten, actor.clone())

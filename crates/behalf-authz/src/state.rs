@@ -110,6 +110,16 @@ impl Writer {
         self.known.get(self.latest.as_deref()?).map(String::as_str)
     }
 
+    /// The stored model with that id.
+    pub(crate) fn find_json(&self, model_id: &str) -> Option<&str> {
+        self.known.get(model_id).map(String::as_str)
+    }
+
+    /// Up to `limit` ids of models, the greatest first: ULIDs grow with time.
+    pub(crate) fn newest_ids(&self, limit: usize) -> Vec<String> {
+        self.known.keys().rev().take(limit).cloned().collect()
+    }
+
     /// The writer of an empty store.
     pub(crate) fn new() -> Self {
         Self { next_number: 1, ..Self::default() }

@@ -111,6 +111,32 @@ impl Authz {
         Ok(row.into())
     }
 
+    /// The store with that id, created if there is none; true if it was. A store that exists keeps
+    /// its name.
+    ///
+    /// # Errors
+    /// When the id or the name is not allowed.
+    pub async fn ensure_store(
+        &self,
+        store_id: &str,
+        name: &str,
+        actor: &Actor,
+    ) -> Result<(FgaStoreInfo, bool), AuthzError> {
+        if !is_ulid(store_id) {
+            return Err(AuthzError::Invalid(format!("`{store_id}` is no store's id")));
+        }
+        check_name(name)?;
+        let mut unit = self.unit();
+        let row = self.plan_store(&mut unit, store_id.to_owned(), name, SubjectName::Sub, actor);
+        match self.storage().commit(unit).await {
+            Ok(_) => Ok((row.into(), true)),
+            Err(error) if error.is_conflict("store exists") => {
+                Ok((self.load_store(store_id).await?, false))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     pub(crate) fn plan_store(
         &self,
         unit: &mut UnitOfWork,

@@ -162,7 +162,7 @@ impl Authz {
         self.planned(store, writer, changes, actor)
     }
 
-    fn planned(
+    pub(crate) fn planned(
         &self,
         store: Arc<OpenStore>,
         writer: OwnedMutexGuard<Writer>,

@@ -35,6 +35,24 @@ impl OperatorAddress {
         Self(url)
     }
 
+    /// The address of a path, as a request to us names it, below this one: scheme, host and port
+    /// stay. `None` where a segment is `.` or `..`, in whatever writing, or a backslash could be
+    /// taken for a separator: those lead out.
+    pub fn forwarded(&self, path: &str, query: Option<&str>) -> Option<Self> {
+        let leads_out = |segment: &str| {
+            let plain = segment.replace("%2e", ".").replace("%2E", ".");
+            matches!(plain.as_str(), "." | "..")
+        };
+        if !path.starts_with('/') || path.contains('\\') || path.split('/').any(leads_out) {
+            return None;
+        }
+        let mut url = self.0.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        url.set_query(query);
+        Some(Self(url))
+    }
+
     /// The host, for pages and errors.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
@@ -50,6 +68,10 @@ impl OperatorAddress {
         let mut url = self.0.clone();
         url.query_pairs_mut().extend_pairs(pairs);
         url.to_string()
+    }
+
+    pub(crate) fn into_url(self) -> Url {
+        self.0
     }
 
     pub(crate) const fn url(&self) -> &Url {

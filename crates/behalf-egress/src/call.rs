@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use behalf_core::Secret;
+use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ pub enum Body<'a> {
     Form(Vec<(&'a str, &'a str)>),
     /// `application/json`.
     Json(&'a Value),
+    /// These bytes as they are, of this content type.
+    Raw(&'a str, Bytes),
 }
 
 impl std::fmt::Debug for Body<'_> {
@@ -31,6 +34,7 @@ impl std::fmt::Debug for Body<'_> {
             Self::Empty => "Empty",
             Self::Form(_) => "Form",
             Self::Json(_) => "Json",
+            Self::Raw(..) => "Raw",
         })
     }
 }
@@ -150,6 +154,9 @@ impl<'a> Call<'a> {
             Body::Empty => request,
             Body::Form(pairs) => request.form(pairs),
             Body::Json(value) => request.json(value),
+            Body::Raw(content_type, bytes) => {
+                request.header(header::CONTENT_TYPE, *content_type).body(bytes.clone())
+            }
         })
     }
 }

@@ -130,6 +130,25 @@ impl Egress {
         Ok(Answer { status, headers, body: body.freeze() })
     }
 
+    /// Hands a request on as it came, and the answer as it comes: its size and its time are the
+    /// other side's, but for a silence of a minute. Headers that are about one connection are the
+    /// caller's to take out.
+    ///
+    /// # Errors
+    /// See [`EgressError`].
+    pub async fn forward(
+        &self,
+        address: OperatorAddress,
+        method: http::Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<StreamedAnswer, EgressError> {
+        let request = self.client.request(method, address.into_url()).headers(headers).body(body);
+        let response = request.send().await.map_err(failure)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(StreamedAnswer { status, headers, response, bytes_max: usize::MAX })
+    }
+
     /// Makes the call and gives the answer's body piece by piece. The call's time limit does not
     /// apply; silence of a minute ends the stream with an error.
     ///

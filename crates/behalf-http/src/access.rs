@@ -73,6 +73,11 @@ pub enum Caller {
     Project(ProjectCaller),
 }
 
+/// Somebody who holds the data folder, by its lock or by its control socket: she may run everything
+/// (DESIGN §6). Only those two put it into a request; no listener that others reach does.
+#[derive(Clone, Debug)]
+pub struct LocalCaller(pub Actor);
+
 /// A request was refused by its route's rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
@@ -411,6 +416,10 @@ async fn admit_fga(
     parts: &Parts,
     scope: &'static str,
 ) -> Result<Option<Caller>, Refusal> {
+    if let Some(LocalCaller(actor)) = parts.extensions.get() {
+        let (actor, scopes) = (actor.clone(), vec![scope.to_owned()]);
+        return Ok(Some(Caller::Fga(FgaCaller { actor, scopes, stores: None })));
+    }
     let Services { identity, fga_auth, .. } = &*guard.context;
     let token = bearer_token(parts);
     // Whoever is on this machine may ask, but no web page that a browser on it shows.

@@ -28,7 +28,9 @@ use behalf_traces::Traces;
 use behalf_vault::Vault;
 use http::StatusCode;
 
-pub use access::{Caller, Denial, DenialShape, RouteRule, Routes, Rule, project_scope};
+pub use access::{
+    Caller, Denial, DenialShape, LocalCaller, RouteRule, Routes, Rule, project_scope,
+};
 pub use browser::{BrowserOf, PeerAddress, SetCookie, cookie_name};
 pub use form::{FormError, PageForm, TOKEN_FIELD, is_foreign};
 pub use headers::{CspSource, page_headers, security_headers};

@@ -7,6 +7,7 @@ mod export;
 mod fga;
 mod migrate;
 mod serve;
+mod target;
 mod verify;
 
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Verify(args) => return verify::verify(&args),
-        Command::Fga(command) => return fga::fga(&command),
+        Command::Fga(command) => return Box::pin(fga::fga(command)).await,
         Command::Export(args) => export::export(args).await,
         Command::Serve(args) => {
             start_logging("info");

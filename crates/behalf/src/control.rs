@@ -17,6 +17,7 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use behalf_core::{Actor, Secret};
 use behalf_gate::flows::{ApplyOptions, SetupOutcome};
+use behalf_http::LocalCaller;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -27,12 +28,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+use tower::ServiceExt as _;
 
 use crate::setup_file::{self, Source};
 use crate::wiring::Server;
 
 /// The largest request or answer, in bytes: a document, escaped, with room to spare.
 const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// How long what is under way may run on once the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// The largest bundle, in bytes.
 const MAX_BUNDLE: usize = 2 * 1024 * 1024 * 1024;
@@ -79,6 +84,7 @@ pub(crate) async fn serve(
         .route("/documents", post(import::post))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .route("/export", post(export))
+        .fallback(fga)
         .with_state(server);
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
@@ -100,11 +106,21 @@ pub(crate) async fn serve(
             }
         };
         let router = router.clone().layer(Extension(Actor::Local { uid }));
+        let mut stopped = shutdown.clone();
         tasks.spawn(async move {
+            let builder = auto::Builder::new(TokioExecutor::new());
             let service = TowerToHyperService::new(router);
-            let served = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let over = async { drop(stopped.wait_for(|is_over| *is_over).await) };
+            let served = tokio::select! {
+                served = &mut connection => served,
+                () = over => {
+                    // A command may hold its connection for hours.
+                    connection.as_mut().graceful_shutdown();
+                    tokio::time::timeout(DRAIN, connection).await.unwrap_or(Ok(()))
+                }
+            };
             if let Err(error) = served {
                 tracing::debug!(%error, "a control connection ended early");
             }
@@ -142,6 +158,20 @@ async fn apply(
         .into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
+}
+
+/// `/stores` and below, as the listeners answer it, with every right.
+async fn fga(
+    State(server): State<Arc<Server>>,
+    Extension(actor): Extension<Actor>,
+    mut request: axum::extract::Request,
+) -> Response {
+    let path = request.uri().path();
+    if path != "/stores" && !path.starts_with("/stores/") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    request.extensions_mut().insert(LocalCaller(actor));
+    server.router.clone().oneshot(request).await.into_response()
 }
 
 async fn export(

@@ -10,6 +10,7 @@ mod control;
 mod data_dir;
 pub mod demo;
 mod dev_ca;
+mod fga_client;
 mod output;
 mod sequencer;
 mod server;

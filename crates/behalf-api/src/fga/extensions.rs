@@ -1,6 +1,7 @@
 //! What Behalf answers beyond OpenFGA: `/stores/{store_id}/behalf/…`.
 
 mod bulk;
+mod copy;
 mod diff;
 mod questions;
 mod watch;
@@ -17,6 +18,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
     let read = Rule::Fga("read:fga");
     let check = Rule::Fga("check:fga");
     let write = Rule::Fga("write:fga");
+    let admin = Rule::Fga("admin:fga");
+    const MODEL: &str = "/stores/{store_id}/behalf/authorization-models/{model_id}";
     const OBJECTS: &str = "/stores/{store_id}/behalf/list-objects";
     const USERS: &str = "/stores/{store_id}/behalf/list-users";
     routes
@@ -28,5 +31,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(Method::POST, "/stores/{store_id}/behalf/delete", write, bulk::delete)
         .route(Method::POST, "/stores/{store_id}/behalf/import", write, bulk::import)
         .route(Method::GET, "/stores/{store_id}/behalf/export", read, bulk::export)
+        .route(Method::PUT, "/stores/{store_id}/behalf/store", admin, copy::put_store)
+        .route(Method::PUT, MODEL, admin, copy::put_model)
+        .route(Method::POST, "/stores/{store_id}/behalf/merge", write, copy::merge)
         .route(Method::GET, "/stores/{store_id}/behalf/watch", read, watch::watch)
 }

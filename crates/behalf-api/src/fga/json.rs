@@ -16,7 +16,8 @@ pub(super) use authzen::{
 };
 pub(super) use body::FgaBody;
 pub(super) use extensions::{
-    Ask, DeleteBy, Diff, Explain, Filter, ObjectsPage, Page, UsersPage, tuple_line,
+    Ask, DeleteBy, Diff, Explain, Filter, MergeBody, ObjectsPage, Page, StoreName, UsersPage,
+    tuple_line,
 };
 pub(super) use query::QueryString;
 pub(super) use write::{

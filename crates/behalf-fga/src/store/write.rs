@@ -115,6 +115,29 @@ pub(super) fn plan(
     Ok(changes)
 }
 
+impl StoreModel {
+    /// Checks that the tuple could be written under the model, whatever is there already.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn validate_write(&self, tuple: &TupleKey) -> Result<(), TupleError> {
+        validate(self, tuple)
+    }
+}
+
+impl Snapshot {
+    /// The tuple with that key, as it is stored.
+    pub fn find_tuple(&self, key: &DeleteKey) -> Option<TupleKey> {
+        let guard = stored(self, key)?;
+        let DeleteKey { user, relation, object } = key.clone();
+        Some(TupleKey {
+            condition: guard.and_then(|guard| guard.condition.cloned()),
+            validity: guard.map(|guard| guard.validity).unwrap_or_default(),
+            ..TupleKey::new(user, relation, object)
+        })
+    }
+}
+
 fn validate(model: &StoreModel, tuple: &TupleKey) -> Result<(), TupleError> {
     model.validate_tuple(tuple)?;
     if let Ok(UserRef::Userset { relation, .. }) = parse_user(&tuple.user)

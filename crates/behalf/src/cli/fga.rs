@@ -1,8 +1,10 @@
-//! `behalf fga`: models and store files, without a server.
+//! `behalf fga`: models and store files without a server; questions, copies and comparisons with one.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::{DataArgs, DatabaseArgs};
 
 /// `behalf fga`.
 #[derive(Clone, Debug, Subcommand)]
@@ -13,6 +15,129 @@ pub enum FgaCommand {
     /// Work with models: DSL (`.fga`), JSON (`.json`), or modules (`fga.mod`).
     #[command(subcommand)]
     Model(FgaModelCommand),
+    /// Ask whether a user has a relation to an object: exit 0 allowed, 1 denied, 2 no answer.
+    Check(FgaCheckArgs),
+    /// Print the objects of a type to which a user has a relation, all of them.
+    ListObjects(FgaListObjectsArgs),
+    /// Import tuples or store files, or everything that another server holds.
+    Import(FgaImportArgs),
+    /// Write out the tuples of a store, or the store with its model.
+    Export(FgaExportArgs),
+}
+
+/// Which server is asked, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct TargetArgs {
+    /// Where the data lies: asked through the server that holds it, or else opened.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Which database holds it.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The key that wraps every other key, as for `serve`.
+    #[arg(long, env = "BEHALF_ROOT_KEY", value_name = "@FILE", hide_env_values = true)]
+    pub root_key: Option<String>,
+    /// Ask the server at this address instead.
+    #[arg(long, env = "BEHALF_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// A file whose first line is the key or token for it.
+    #[arg(long, env = "BEHALF_TOKEN_FILE", value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// What a question may carry.
+#[derive(Clone, Debug, Args)]
+pub struct FgaQuestionArgs {
+    /// The store: its id or its name.
+    #[arg(long, env = "BEHALF_STORE", value_name = "ID|NAME")]
+    pub store: String,
+    /// The model's id [default: the latest].
+    #[arg(long, env = "BEHALF_MODEL_ID", value_name = "ID")]
+    pub model_id: Option<String>,
+    /// Values for conditions, as JSON.
+    #[arg(long, env = "BEHALF_CONTEXT", value_name = "JSON")]
+    pub context: Option<String>,
+    /// Which server is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// `behalf fga check`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaCheckArgs {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: String,
+    /// The relation.
+    pub relation: String,
+    /// `type:id`.
+    pub object: String,
+    /// Print why as well.
+    #[arg(long, env = "BEHALF_EXPLAIN")]
+    pub explain: bool,
+    /// What the question carries.
+    #[command(flatten)]
+    pub question: FgaQuestionArgs,
+}
+
+/// `behalf fga list-objects`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaListObjectsArgs {
+    /// `type:id`, `type:*` or `type:id#relation`.
+    pub user: String,
+    /// The relation.
+    pub relation: String,
+    /// The objects' type.
+    #[arg(value_name = "TYPE")]
+    pub object_type: String,
+    /// What the question carries.
+    #[command(flatten)]
+    pub question: FgaQuestionArgs,
+}
+
+/// `behalf fga import`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaImportArgs {
+    /// Files: tuples (`.ndjson`, `.jsonl`, `.csv`, `.json`, `.yaml`) or stores (`.fga.yaml`).
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The store to import into: its id or its name [default: the name in the store file].
+    #[arg(long, env = "BEHALF_STORE", value_name = "ID|NAME")]
+    pub store: Option<String>,
+    /// Read also files that lie outside of the store file's folder. Only for files you trust.
+    #[arg(long, env = "BEHALF_ALLOW_EXTERNAL_FILES")]
+    pub allow_external_files: bool,
+    /// Only look what would be written.
+    #[arg(long, env = "BEHALF_DRY_RUN")]
+    pub dry_run: bool,
+    /// Where the tuples go.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// `behalf fga export`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaExportArgs {
+    /// The store: its id or its name.
+    #[arg(long, env = "BEHALF_STORE", value_name = "ID|NAME")]
+    pub store: String,
+    /// The form: one JSON object per line, or a store file with the latest model.
+    #[arg(long, env = "BEHALF_FORM", value_name = "FORM", default_value = "ndjson")]
+    pub form: ExportForm,
+    /// Where it goes [default: the terminal].
+    #[arg(long, env = "BEHALF_OUT", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Which server is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// How tuples are written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    /// One JSON object per line, as `import` takes them.
+    Ndjson,
+    /// A store file (`.fga.yaml`).
+    Store,
 }
 
 /// `behalf fga test`.

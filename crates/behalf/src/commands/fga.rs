@@ -1,5 +1,10 @@
-//! `behalf fga`: models and store files, read from disk and checked in memory, without a server.
+//! `behalf fga`: models and store files, read from disk and checked in memory, without a server;
+//! questions to a server, and copies into it and out of it.
 
+mod ask;
+mod export;
+mod files;
+mod import;
 mod model;
 mod test;
 
@@ -19,12 +24,16 @@ const UNREADABLE: u8 = 2;
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-pub(super) fn fga(command: &FgaCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn fga(command: FgaCommand) -> anyhow::Result<ExitCode> {
     match command {
-        FgaCommand::Test(args) => Ok(test::test(args)),
-        FgaCommand::Model(FgaModelCommand::Validate(args)) => Ok(model::validate(args)),
-        FgaCommand::Model(FgaModelCommand::Transform(args)) => model::transform(args),
-        FgaCommand::Model(FgaModelCommand::Combine(args)) => model::combine(args),
+        FgaCommand::Test(args) => Ok(test::test(&args)),
+        FgaCommand::Model(FgaModelCommand::Validate(args)) => Ok(model::validate(&args)),
+        FgaCommand::Model(FgaModelCommand::Transform(args)) => model::transform(&args),
+        FgaCommand::Model(FgaModelCommand::Combine(args)) => model::combine(&args),
+        FgaCommand::Check(args) => Ok(ask::check(&args).await),
+        FgaCommand::ListObjects(args) => ask::list_objects(&args).await,
+        FgaCommand::Import(args) => import::import(&args).await,
+        FgaCommand::Export(args) => export::export(&args).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests that are Behalf's own, from JSON.
 
-use behalf_authz::engine::{AuthorizationModel, TupleKey};
+use behalf_authz::engine::{AuthorizationModel, Change, TupleKey};
 use serde_json::{Map, Value};
 
 use super::body::Read;
@@ -174,6 +174,47 @@ impl Read for Diff {
             model: model.transpose()?,
             objects: objects.transpose()?,
             users: users.transpose()?,
+        })
+    }
+}
+
+/// The name of a store to make.
+#[derive(Debug)]
+pub(in crate::fga) struct StoreName(pub(in crate::fga) String);
+
+impl Read for StoreName {
+    fn read(of: &Object<'_>) -> Result<Self> {
+        Ok(Self(of.text("name")?))
+    }
+}
+
+/// Changes to take in, as `ReadChanges` tells them.
+#[derive(Debug)]
+pub(in crate::fga) struct MergeBody {
+    /// Each change, and its tuple as it came.
+    pub(in crate::fga) changes: Vec<(pb::TupleKey, Change)>,
+    pub(in crate::fga) is_copy: bool,
+    pub(in crate::fga) is_dry_run: bool,
+}
+
+impl Read for MergeBody {
+    fn read(of: &Object<'_>) -> Result<Self> {
+        let change = |of: &Object<'_>| {
+            let key = of.object("tuple_key")?.map(|key| tuple(&key)).transpose()?;
+            let key = key.ok_or_else(|| FgaError::validation("a change has no `tuple_key`"))?;
+            let operation = of.text("operation")?;
+            let of_key = tuple_of(key.clone());
+            let change = match operation.as_str() {
+                "" | "TUPLE_OPERATION_WRITE" => Change::Write(of_key),
+                "TUPLE_OPERATION_DELETE" => Change::Delete(of_key.delete_key()),
+                other => return Err(FgaError::validation(format!("unknown operation `{other}`"))),
+            };
+            Ok((key, change))
+        };
+        Ok(Self {
+            changes: of.list("changes", change)?,
+            is_copy: of.bool("copy")?,
+            is_dry_run: of.bool("dry_run")?,
         })
     }
 }

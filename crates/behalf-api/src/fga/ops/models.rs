@@ -33,8 +33,23 @@ impl Call {
         store_id: String,
         model: AuthorizationModel,
     ) -> Result<Answer<pb::WriteAuthorizationModelResponse>, FgaError> {
+        self.check_model(&store_id, &model)?;
+        self.enter(&store_id).await?;
+        let authz = &self.context.authz;
+        let model_id = authz.write_model(&store_id, model, &self.caller.actor).await?;
+        let stamp = Stamp { model_id: model_id.clone(), ..Stamp::store(store_id) };
+        let answer = pb::WriteAuthorizationModelResponse { authorization_model_id: model_id };
+        Ok(Answer::new(answer, stamp))
+    }
+
+    /// The wire's rules for a model.
+    pub(in crate::fga) fn check_model(
+        &self,
+        store_id: &str,
+        model: &AuthorizationModel,
+    ) -> Result<(), FgaError> {
         let is = In("WriteAuthorizationModelRequest");
-        is.store_id(&store_id)?;
+        is.store_id(store_id)?;
         is.at_least_one("TypeDefinitions", model.type_definitions.len())?;
         for (index, definition) in model.type_definitions.iter().enumerate() {
             let checked = In("TypeDefinition").type_name(&definition.type_name);
@@ -58,12 +73,7 @@ impl Call {
             let text = format!("model exceeds size limit: {bytes} bytes vs {MAX_BYTES} bytes");
             return Err(FgaError::new(2053, text));
         }
-        self.enter(&store_id).await?;
-        let authz = &self.context.authz;
-        let model_id = authz.write_model(&store_id, model, &self.caller.actor).await?;
-        let stamp = Stamp { model_id: model_id.clone(), ..Stamp::store(store_id) };
-        let answer = pb::WriteAuthorizationModelResponse { authorization_model_id: model_id };
-        Ok(Answer::new(answer, stamp))
+        Ok(())
     }
 
     pub(in crate::fga) async fn read_model(

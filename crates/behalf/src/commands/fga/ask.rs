@@ -1,0 +1,105 @@
+//! `behalf fga check` and `list-objects`: one question to a server.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+use super::UNREADABLE;
+use crate::cli::fga::{FgaCheckArgs, FgaListObjectsArgs, FgaQuestionArgs};
+use crate::commands::target;
+use crate::fga_client::{FgaCall, FgaClient};
+use crate::output::{complain, say};
+
+/// The exit code of a check that was answered with no.
+const DENIED: u8 = 1;
+/// Objects of one page.
+const PAGE: u32 = 10_000;
+
+/// No answer is neither yes nor no, so it has an exit code of its own.
+pub(super) async fn check(args: &FgaCheckArgs) -> ExitCode {
+    match ask_check(args).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(DENIED),
+        Err(error) => {
+            complain!("behalf: {error:#}");
+            ExitCode::from(UNREADABLE)
+        }
+    }
+}
+
+async fn ask_check(args: &FgaCheckArgs) -> anyhow::Result<bool> {
+    let mut question = question(&args.question)?;
+    let FgaCheckArgs { user, relation, object, .. } = args;
+    question.insert(
+        "tuple_key".to_owned(),
+        json!({"user": user, "relation": relation, "object": object}),
+    );
+    let question = Value::Object(question);
+    let client = target::open(&args.question.target).await?;
+    let answer = async {
+        let store = store(&client, &args.question.store).await?;
+        let answer = client.ask(&FgaCall::post(&["stores", &store, "check"], &question)).await?;
+        let allowed = answer.get("allowed").and_then(Value::as_bool);
+        let allowed = allowed.context("the answer says neither yes nor no")?;
+        if args.explain {
+            let path = ["stores", &store, "behalf", "explain"];
+            let why = client.ask(&FgaCall::post(&path, &question)).await?;
+            say!("{}", serde_json::to_string_pretty(&why)?);
+        } else {
+            say!("{}", if allowed { "allowed" } else { "denied" });
+        }
+        Ok(allowed)
+    };
+    let answer = answer.await;
+    client.close().await?;
+    answer
+}
+
+pub(super) async fn list_objects(args: &FgaListObjectsArgs) -> anyhow::Result<ExitCode> {
+    let mut question = question(&args.question)?;
+    for (name, value) in
+        [("user", &args.user), ("relation", &args.relation), ("type", &args.object_type)]
+    {
+        question.insert(name.to_owned(), value.as_str().into());
+    }
+    question.insert("page_size".to_owned(), PAGE.into());
+    let client = target::open(&args.question.target).await?;
+    let listed = async {
+        let store = store(&client, &args.question.store).await?;
+        let path = ["stores", &store, "behalf", "list-objects"];
+        loop {
+            let call = FgaCall::post(&path, &Value::Object(question.clone()));
+            let page = client.ask(&call).await?;
+            for id in page.get("objects").and_then(Value::as_array).into_iter().flatten() {
+                say!("{}", id.as_str().unwrap_or_default());
+            }
+            let next = page.get("next_page_token").and_then(Value::as_str).unwrap_or_default();
+            if next.is_empty() {
+                return anyhow::Ok(());
+            }
+            question.insert("page_token".to_owned(), next.into());
+        }
+    };
+    let listed = listed.await;
+    client.close().await?;
+    listed.map(|()| ExitCode::SUCCESS)
+}
+
+fn question(args: &FgaQuestionArgs) -> anyhow::Result<Map<String, Value>> {
+    let mut question = Map::new();
+    if let Some(model_id) = &args.model_id {
+        question.insert("authorization_model_id".to_owned(), model_id.as_str().into());
+    }
+    if let Some(context) = &args.context {
+        let context: Map<String, Value> =
+            serde_json::from_str(context).context("--context is no JSON object")?;
+        question.insert("context".to_owned(), context.into());
+    }
+    Ok(question)
+}
+
+/// The id of the store that a flag names.
+pub(super) async fn store(client: &FgaClient, store: &str) -> anyhow::Result<String> {
+    client.find_store(store).await?.with_context(|| format!("there is no store `{store}`"))
+}
