@@ -8,7 +8,7 @@ use behalf_identity::FgaCaller;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::error::FgaError;
 use super::rules::In;
@@ -23,6 +23,9 @@ pub(super) const REVISION: HeaderName = HeaderName::from_static("behalf-revision
 const MIN_REVISION: HeaderName = HeaderName::from_static("behalf-min-revision");
 /// Why a write is made, for the log.
 const REASON: HeaderName = HeaderName::from_static("behalf-reason");
+/// The headers of JSON.
+pub(super) const JSON: [(HeaderName, &str); 2] =
+    [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
 /// The longest reason in bytes.
 const MAX_REASON: usize = 500;
 
@@ -165,7 +168,11 @@ impl<T> Answer<T> {
     }
 
     /// The answer over HTTP.
-    pub(super) fn http(&self, status: StatusCode, body: impl FnOnce(&T) -> Value) -> Response {
+    pub(super) fn http<'a, B: Serialize>(
+        &'a self,
+        status: StatusCode,
+        body: impl FnOnce(&'a T) -> B,
+    ) -> Response {
         let mut response = json(status, &body(&self.value));
         self.stamp.put(response.headers_mut());
         response
@@ -180,7 +187,10 @@ impl<T> Answer<T> {
 }
 
 /// JSON that no cache keeps: the next answer may be another.
-pub(super) fn json(status: StatusCode, body: &Value) -> Response {
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let Ok(text) = serde_json::to_vec(body) else {
+        tracing::error!("an answer could not be written as JSON");
+        return FgaError::internal("the answer could not be written").into_response();
+    };
+    (status, JSON, text).into_response()
 }

@@ -7,10 +7,10 @@ use behalf_authz::engine::AuthorizationModel;
 use behalf_http::HttpContext;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::call::{Call, STORE_ID};
+use super::call::{Call, JSON, STORE_ID};
 use super::error::FgaError;
 use super::json::{
     FgaBody, QueryString, assertions_json, batch_json, changes_json, check_json, created_json,
@@ -90,8 +90,7 @@ pub(super) async fn streamed_list_objects(
         Ok::<_, std::convert::Infallible>(Bytes::from(line))
     });
     let body = axum::body::Body::from_stream(futures_util::stream::iter(lines));
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    let mut response = (StatusCode::OK, headers, body).into_response();
+    let mut response = (StatusCode::OK, JSON, body).into_response();
     answer.stamp.put(response.headers_mut());
     response
 }

@@ -8,6 +8,7 @@ mod extensions;
 mod object;
 mod query;
 mod read;
+mod value;
 mod write;
 
 pub(super) use authzen::{

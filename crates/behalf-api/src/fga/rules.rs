@@ -127,13 +127,19 @@ impl In {
         checked.map_err(|error| error.within(self.0, field))
     }
 
+    /// The message lies in a list of another.
+    pub(super) fn item(self, list: &str, index: usize, checked: Checked) -> Checked {
+        checked.map_err(|error| error.within(self.0, &format!("{list}[{index}]")))
+    }
+
     pub(super) fn contextual(self, tuples: Option<&pb::ContextualTupleKeys>) -> Checked {
         let Some(tuples) = tuples else { return Ok(()) };
         let inner = Self("ContextualTupleKeys");
         let items = &tuples.tuple_keys;
-        let checked = items.iter().enumerate().try_for_each(|(index, tuple)| {
-            inner.nested(&format!("TupleKeys[{index}]"), tuple_key(tuple))
-        });
+        let checked = items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, tuple)| inner.item("TupleKeys", index, tuple_key(tuple)));
         let checked = inner.at_most_items("TupleKeys", items.len(), MAX_CONTEXTUAL).and(checked);
         self.nested("ContextualTuples", checked)
     }
@@ -141,9 +147,10 @@ impl In {
     /// Contextual tuples that stand in the message itself.
     pub(super) fn flat_contextual(self, tuples: &[pb::TupleKey], most: usize) -> Checked {
         self.at_most_items("ContextualTuples", tuples.len(), most)?;
-        tuples.iter().enumerate().try_for_each(|(index, tuple)| {
-            self.nested(&format!("ContextualTuples[{index}]"), tuple_key(tuple))
-        })
+        tuples
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, tuple)| self.item("ContextualTuples", index, tuple_key(tuple)))
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::body::Read;
 use super::object::Object;
 use super::read::{check_key, contextual, tuple};
+use super::value::Json;
 use crate::fga::convert::{contextual_of, tuple_of};
 use crate::fga::error::FgaError;
 use crate::fga::wire::openfga_v1 as pb;
@@ -25,7 +26,7 @@ pub(in crate::fga) struct Ask {
 fn ask(of: &Object<'_>) -> Result<Ask> {
     Ok(Ask {
         contextual: contextual_of(contextual(of)?),
-        context: of.object("context")?.map(|object| object.members().clone()),
+        context: of.object("context")?.map(|object| object.to_map()),
         model_id: of.text("authorization_model_id")?,
         at_revision: of.number("at_revision")?,
     })
@@ -162,7 +163,7 @@ pub(in crate::fga) struct Diff {
 impl Read for Diff {
     fn read(of: &Object<'_>) -> Result<Self> {
         let tuples = |name| of.list(name, |of| Ok(tuple_of(tuple(of)?)));
-        let model = of.get("authorization_model")?.map(|model| {
+        let model = of.value("authorization_model")?.map(|model| {
             AuthorizationModel::from_json(&model.to_string())
                 .map_err(|error| FgaError::new(2056, error.to_string()))
         });
@@ -221,10 +222,9 @@ impl Read for MergeBody {
 
 /// A tuple on a line of an import.
 pub(in crate::fga) fn tuple_line(line: &str) -> Result<pb::TupleKey> {
-    let value: Value =
-        serde_json::from_str(line).map_err(|_| FgaError::validation("malformed JSON"))?;
-    match &value {
-        Value::Object(members) => tuple(&Object::new(members)),
+    let json = serde_json::from_str(line).map_err(|_| FgaError::validation("malformed JSON"))?;
+    match &json {
+        Json::Object(members) => tuple(&Object::new(members)),
         _ => Err(FgaError::validation("the line is no JSON object")),
     }
 }

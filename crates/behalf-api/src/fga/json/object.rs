@@ -3,38 +3,47 @@
 use behalf_core::Timestamp;
 use serde_json::{Map, Value};
 
+use super::value::{Json, Members};
 use crate::fga::convert::time_of;
 use crate::fga::error::FgaError;
 
 /// A JSON object that is read as a message.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::fga) struct Object<'a>(&'a Map<String, Value>);
+pub(in crate::fga) struct Object<'a>(&'a Members<'a>);
 
 impl<'a> Object<'a> {
-    pub(super) const fn new(members: &'a Map<String, Value>) -> Self {
+    pub(super) const fn new(members: &'a Members<'a>) -> Self {
         Self(members)
     }
 
-    pub(super) const fn members(&self) -> &'a Map<String, Value> {
-        self.0
+    /// Every member, on its own.
+    pub(super) fn to_map(self) -> Map<String, Value> {
+        self.0.to_map()
+    }
+
+    /// A member as it is.
+    pub(super) fn value(&self, name: &str) -> Result<Option<Value>, FgaError> {
+        Ok(self.get(name)?.map(Json::to_value))
     }
 
     /// The member, in snake or camel case, unless it is absent or null.
-    pub(super) fn get(&self, name: &str) -> Result<Option<&'a Value>, FgaError> {
-        let exact = self.0.get(name);
-        let camel = if name.contains('_') { self.0.get(&camel_case(name)) } else { None };
+    fn get(&self, name: &str) -> Result<Option<&'a Json<'a>>, FgaError> {
+        let exact = self.0.find(|member| member == name);
+        let is_one_word = !name.contains('_');
+        let camel =
+            if is_one_word { None } else { self.0.find(|member| is_camel_case(member, name)) };
         match (exact, camel) {
             (Some(_), Some(_)) => {
                 Err(FgaError::validation(format!("duplicate field \"{}\"", camel_case(name))))
             }
-            (value, None) | (None, value) => Ok(value.filter(|value| !value.is_null())),
+            (value, None) | (None, value) => Ok(value.filter(|value| !matches!(value, Json::Null))),
         }
     }
 
     pub(super) fn text(&self, name: &str) -> Result<String, FgaError> {
         match self.get(name)? {
             None => Ok(String::new()),
-            Some(Value::String(text)) => Ok(text.clone()),
+            Some(Json::Text(text)) => Ok(text.clone().into_owned()),
             Some(other) => Err(wrong("string", name, other)),
         }
     }
@@ -47,7 +56,7 @@ impl<'a> Object<'a> {
     pub(super) fn bool(&self, name: &str) -> Result<bool, FgaError> {
         match self.get(name)? {
             None => Ok(false),
-            Some(Value::Bool(value)) => Ok(*value),
+            Some(Json::Bool(value)) => Ok(*value),
             Some(other) => Err(wrong("bool", name, other)),
         }
     }
@@ -56,8 +65,8 @@ impl<'a> Object<'a> {
     pub(super) fn int(&self, name: &str) -> Result<Option<i32>, FgaError> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         let number = match value {
-            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
-            Value::String(text) => text.parse().ok(),
+            Json::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+            Json::Text(text) => text.parse().ok(),
             _ => None,
         };
         let number = number.and_then(|number| i32::try_from(number).ok());
@@ -68,8 +77,8 @@ impl<'a> Object<'a> {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, FgaError> {
         let Some(value) = self.get(name)? else { return Ok(None) };
         let number = match value {
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) => text.parse().ok(),
+            Json::Number(number) => number.as_u64(),
+            Json::Text(text) => text.parse().ok(),
             _ => None,
         };
         number.map(Some).ok_or_else(|| wrong("uint64", name, value))
@@ -79,10 +88,10 @@ impl<'a> Object<'a> {
     pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, FgaError> {
         match self.get(name)? {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
+            Some(Json::List(items)) => items
                 .iter()
                 .map(|item| match item {
-                    Value::String(text) => Ok(text.clone()),
+                    Json::Text(text) => Ok(text.clone().into_owned()),
                     other => Err(wrong("string", name, other)),
                 })
                 .collect(),
@@ -93,7 +102,7 @@ impl<'a> Object<'a> {
     pub(super) fn object(&self, name: &str) -> Result<Option<Self>, FgaError> {
         match self.get(name)? {
             None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Self(members))),
+            Some(Json::Object(members)) => Ok(Some(Self(members))),
             Some(other) => Err(wrong("object", name, other)),
         }
     }
@@ -101,7 +110,10 @@ impl<'a> Object<'a> {
     /// A time in RFC 3339.
     pub(super) fn time(&self, name: &str) -> Result<Option<prost_types::Timestamp>, FgaError> {
         let Some(value) = self.get(name)? else { return Ok(None) };
-        let time = value.as_str().and_then(Timestamp::from_rfc3339);
+        let time = match value {
+            Json::Text(text) => Timestamp::from_rfc3339(text),
+            _ => None,
+        };
         time.map(time_of).map(Some).ok_or_else(|| wrong("timestamp", name, value))
     }
 
@@ -113,10 +125,10 @@ impl<'a> Object<'a> {
     ) -> Result<Vec<T>, FgaError> {
         match self.get(name)? {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
+            Some(Json::List(items)) => items
                 .iter()
                 .map(|item| match item {
-                    Value::Object(members) => read(&Self(members)),
+                    Json::Object(members) => read(&Self(members)),
                     other => Err(wrong("object", name, other)),
                 })
                 .collect(),
@@ -132,7 +144,7 @@ impl<'a> Object<'a> {
     ) -> Result<i32, FgaError> {
         match self.get(name)? {
             None => Ok(0),
-            Some(Value::String(text)) => by_name(text).ok_or_else(|| {
+            Some(Json::Text(text)) => by_name(text).ok_or_else(|| {
                 FgaError::validation(format!("invalid value for enum field {name}: \"{text}\""))
             }),
             Some(_) => Ok(self.int(name)?.unwrap_or_default()),
@@ -140,7 +152,8 @@ impl<'a> Object<'a> {
     }
 }
 
-fn wrong(kind: &str, name: &str, value: &Value) -> FgaError {
+fn wrong(kind: &str, name: &str, value: &Json<'_>) -> FgaError {
+    let value = value.to_value();
     FgaError::validation(format!("invalid value for {kind} field {name}: {value}"))
 }
 
@@ -160,4 +173,18 @@ pub(super) fn camel_case(name: &str) -> String {
         camel.push_str(rest.as_str());
     }
     camel
+}
+
+/// True if the member is called `name`, in camel case.
+fn is_camel_case(member: &str, name: &str) -> bool {
+    let mut rest = member.chars();
+    for (at, part) in name.split('_').enumerate() {
+        for (place, c) in part.chars().enumerate() {
+            let wanted = if at > 0 && place == 0 { c.to_ascii_uppercase() } else { c };
+            if rest.next() != Some(wanted) {
+                return false;
+            }
+        }
+    }
+    rest.next().is_none()
 }

@@ -28,7 +28,7 @@ pub(super) fn tuple(of: &Object<'_>) -> Result<pb::TupleKey> {
 }
 
 pub(super) fn context(of: &Object<'_>, name: &str) -> Result<Option<prost_types::Struct>> {
-    Ok(of.object(name)?.map(|object| struct_of(object.members().clone())))
+    Ok(of.object(name)?.map(|object| struct_of(object.to_map())))
 }
 
 pub(super) fn contextual(of: &Object<'_>) -> Result<Option<pb::ContextualTupleKeys>> {
@@ -241,6 +241,6 @@ impl Read for pb::CreateStoreRequest {
 
 impl Read for Value {
     fn read(of: &Object<'_>) -> Result<Self> {
-        Ok(Self::Object(of.members().clone()))
+        Ok(Self::Object(of.to_map()))
     }
 }

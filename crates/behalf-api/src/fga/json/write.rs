@@ -1,7 +1,10 @@
 //! Answers to JSON.
 
+use std::collections::BTreeMap;
+
 use behalf_core::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::fga::convert::{map_of, timestamp_of};
 use crate::fga::wire::openfga_v1 as pb;
@@ -12,38 +15,84 @@ use pb::userset_tree::leaf::Value as LeafValue;
 use pb::userset_tree::node::Value as TreeValue;
 use pb::userset_tree::{Leaf, Node, Nodes};
 
-pub(in crate::fga) fn check_json(answer: &pb::CheckResponse) -> Value {
-    json!({"allowed": answer.allowed, "resolution": answer.resolution})
+#[derive(Serialize)]
+struct CheckJson<'a> {
+    allowed: bool,
+    resolution: &'a str,
 }
 
-pub(in crate::fga) fn batch_json(answer: &pb::BatchCheckResponse) -> Value {
-    let one = |result: &pb::BatchCheckSingleResult| match &result.check_result {
-        None => json!({}),
-        Some(CheckResult::Allowed(is_allowed)) => json!({"allowed": is_allowed}),
-        Some(CheckResult::Error(error)) => {
-            let mut json = json!({"message": error.message});
-            let code = match error.code {
-                None => None,
-                Some(Code::InputError(number)) => pb::ErrorCode::try_from(number)
-                    .ok()
-                    .map(|code| ("input_error", code.as_str_name())),
-                Some(Code::InternalError(number)) => pb::InternalErrorCode::try_from(number)
-                    .ok()
-                    .map(|code| ("internal_error", code.as_str_name())),
-            };
-            if let (Some((member, name)), Some(json)) = (code, json.as_object_mut()) {
-                json.insert(member.to_owned(), name.into());
-            }
-            json!({"error": json})
+pub(in crate::fga) fn check_json(answer: &pb::CheckResponse) -> impl Serialize {
+    CheckJson { allowed: answer.allowed, resolution: &answer.resolution }
+}
+
+#[derive(Serialize)]
+struct BatchJson<'a> {
+    #[serde(serialize_with = "results_json")]
+    result: &'a BTreeMap<String, pb::BatchCheckSingleResult>,
+}
+
+pub(in crate::fga) fn batch_json(answer: &pb::BatchCheckResponse) -> impl Serialize {
+    BatchJson { result: &answer.result }
+}
+
+fn results_json<S: Serializer>(
+    results: &BTreeMap<String, pb::BatchCheckSingleResult>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(results.iter().map(|(id, result)| (id, ResultJson::of(result))))
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ResultJson<'a> {
+    None {},
+    Allowed { allowed: bool },
+    Error { error: ErrorJson<'a> },
+}
+
+#[derive(Serialize)]
+struct ErrorJson<'a> {
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    internal_error: Option<&'static str>,
+}
+
+impl<'a> ResultJson<'a> {
+    fn of(result: &'a pb::BatchCheckSingleResult) -> Self {
+        match &result.check_result {
+            None => Self::None {},
+            Some(CheckResult::Allowed(allowed)) => Self::Allowed { allowed: *allowed },
+            Some(CheckResult::Error(error)) => Self::Error { error: ErrorJson::of(error) },
         }
-    };
-    let result: Map<String, Value> =
-        answer.result.iter().map(|(id, result)| (id.clone(), one(result))).collect();
-    json!({"result": result})
+    }
 }
 
-pub(in crate::fga) fn objects_json(answer: &pb::ListObjectsResponse) -> Value {
-    json!({"objects": answer.objects})
+impl<'a> ErrorJson<'a> {
+    fn of(error: &'a pb::CheckError) -> Self {
+        let (mut input_error, mut internal_error) = (None, None);
+        match error.code {
+            None => {}
+            Some(Code::InputError(number)) => {
+                input_error = pb::ErrorCode::try_from(number).ok().map(|code| code.as_str_name());
+            }
+            Some(Code::InternalError(number)) => {
+                let code = pb::InternalErrorCode::try_from(number).ok();
+                internal_error = code.map(|code| code.as_str_name());
+            }
+        }
+        Self { message: &error.message, input_error, internal_error }
+    }
+}
+
+#[derive(Serialize)]
+struct ObjectsJson<'a> {
+    objects: &'a [String],
+}
+
+pub(in crate::fga) fn objects_json(answer: &pb::ListObjectsResponse) -> impl Serialize {
+    ObjectsJson { objects: &answer.objects }
 }
 
 pub(in crate::fga) fn users_json(answer: &pb::ListUsersResponse) -> Value {

@@ -48,7 +48,7 @@ impl Call {
         is.store_id(&request.store_id)?;
         is.at_least_one("Checks", request.checks.len())?;
         for (index, item) in request.checks.iter().enumerate() {
-            is.nested(&format!("Checks[{index}]"), check_item(item))?;
+            is.item("Checks", index, check_item(item))?;
         }
         is.model_id(&request.authorization_model_id)?;
         is.consistency(request.consistency)?;

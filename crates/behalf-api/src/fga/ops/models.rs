@@ -53,7 +53,7 @@ impl Call {
         is.at_least_one("TypeDefinitions", model.type_definitions.len())?;
         for (index, definition) in model.type_definitions.iter().enumerate() {
             let checked = In("TypeDefinition").type_name(&definition.type_name);
-            is.nested(&format!("TypeDefinitions[{index}]"), checked)?;
+            is.item("TypeDefinitions", index, checked)?;
         }
         let is_known = matches!(model.schema_version.as_str(), "1.0" | "1.1" | "1.2");
         is.holds("SchemaVersion", is_known, || "value must be in list [1.0 1.1 1.2]")?;

@@ -89,17 +89,21 @@ impl Call {
 fn check_writes(writes: &pb::WriteRequestWrites) -> Result<(), FgaError> {
     let is = In("WriteRequestWrites");
     is.at_least_one("TupleKeys", writes.tuple_keys.len())?;
-    writes.tuple_keys.iter().enumerate().try_for_each(|(index, tuple)| {
-        is.nested(&format!("TupleKeys[{index}]"), rules::tuple_key(tuple))
-    })
+    writes
+        .tuple_keys
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, tuple)| is.item("TupleKeys", index, rules::tuple_key(tuple)))
 }
 
 fn check_deletes(deletes: &pb::WriteRequestDeletes) -> Result<(), FgaError> {
     let is = In("WriteRequestDeletes");
     is.at_least_one("TupleKeys", deletes.tuple_keys.len())?;
-    deletes.tuple_keys.iter().enumerate().try_for_each(|(index, key)| {
-        is.nested(&format!("TupleKeys[{index}]"), rules::delete_key(key))
-    })
+    deletes
+        .tuple_keys
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, key)| is.item("TupleKeys", index, rules::delete_key(key)))
 }
 
 fn on_conflict(value: &str, option: &str) -> Result<OnConflict, FgaError> {
