@@ -72,7 +72,7 @@ impl At {
     pub fn check(&self, check: &CheckRequest<'_>) -> Result<bool, RequestError> {
         let check = CheckRequest { request: self.timed(check.request), ..*check };
         let result = self.snapshot.check(&self.model, &check);
-        count_check(&result);
+        count_checks(std::slice::from_ref(&result));
         result
     }
 
@@ -83,7 +83,7 @@ impl At {
             .map(|check| CheckRequest { request: self.timed(check.request), ..*check })
             .collect();
         let results = self.snapshot.batch_check(&self.model, &checks);
-        results.iter().for_each(count_check);
+        count_checks(&results);
         results
     }
 
@@ -293,14 +293,19 @@ impl Authz {
     }
 }
 
-/// Counts an answer, for the operator.
-fn count_check(result: &Result<bool, RequestError>) {
-    let answer = match result {
-        Ok(true) => "allowed",
-        Ok(false) => "denied",
-        Err(_) => "error",
+/// Counts answers, for the operator.
+fn count_checks(results: &[Result<bool, RequestError>]) {
+    let count = |is_it: fn(&Result<bool, RequestError>) -> bool| {
+        u64::try_from(results.iter().filter(|result| is_it(result)).count()).unwrap_or(u64::MAX)
     };
-    counter!("behalf_fga_checks_total", "answer" => answer).increment(1);
+    let answers = [
+        ("allowed", count(|result| matches!(result, Ok(true)))),
+        ("denied", count(|result| matches!(result, Ok(false)))),
+        ("error", count(Result::is_err)),
+    ];
+    for (answer, count) in answers.into_iter().filter(|(_, count)| *count > 0) {
+        counter!("behalf_fga_checks_total", "answer" => answer).increment(count);
+    }
 }
 
 fn read_page(

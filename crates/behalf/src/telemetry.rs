@@ -4,10 +4,10 @@
 //! Labels are words that the program knows: routes as the rule table has them, outcomes, statuses.
 //! Never a path as it was asked, an id or a name. That also bounds how many series there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
@@ -41,7 +41,8 @@ struct Durations {
 pub(crate) fn start() {
     SERIES.get_or_init(|| {
         let series = Arc::new(Mutex::new(Series::default()));
-        if metrics::set_global_recorder(Recording(Arc::clone(&series))).is_err() {
+        let recording = Recording { series: Arc::clone(&series), ..Recording::default() };
+        if metrics::set_global_recorder(recording).is_err() {
             tracing::error!("nothing is measured: another recorder runs in this process");
         }
         describe();
@@ -100,12 +101,43 @@ fn resident_bytes() -> Option<f64> {
     Some(kibibytes.saturating_mul(1024) as f64)
 }
 
-struct Recording(Arc<Mutex<Series>>);
+#[derive(Default)]
+struct Recording {
+    series: Arc<Mutex<Series>>,
+    counters: Handles<Counter>,
+    gauges: Handles<Gauge>,
+    histograms: Handles<Histogram>,
+}
 
 impl Recording {
     fn describe(&self, name: &KeyName, help: SharedString) {
-        let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        series.help.insert(name.as_str().to_owned(), help.into_owned());
+        self.series().help.insert(name.as_str().to_owned(), help.into_owned());
+    }
+
+    fn series(&self) -> MutexGuard<'_, Series> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handles given out so far. Whoever measures asks for one each time, on the hottest paths too,
+/// so an old one is found without writing its labels out.
+struct Handles<T>(RwLock<HashMap<Key, T>>);
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<T: Clone> Handles<T> {
+    fn find_or(&self, key: &Key, make: impl FnOnce() -> T) -> T {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        known.unwrap_or_else(|| {
+            let made = make();
+            let mut handles = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            handles.insert(key.clone(), made.clone());
+            made
+        })
     }
 }
 
@@ -123,18 +155,21 @@ impl Recorder for Recording {
     }
 
     fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
-        let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Counter::from_arc(Arc::clone(series.counters.entry(named(key)).or_default()))
+        self.counters.find_or(key, || {
+            Counter::from_arc(Arc::clone(self.series().counters.entry(named(key)).or_default()))
+        })
     }
 
     fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
-        let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Gauge::from_arc(Arc::clone(series.gauges.entry(named(key)).or_default()))
+        self.gauges.find_or(key, || {
+            Gauge::from_arc(Arc::clone(self.series().gauges.entry(named(key)).or_default()))
+        })
     }
 
     fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
-        let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Histogram::from_arc(Arc::clone(series.durations.entry(named(key)).or_default()))
+        self.histograms.find_or(key, || {
+            Histogram::from_arc(Arc::clone(self.series().durations.entry(named(key)).or_default()))
+        })
     }
 }
 
