@@ -2,8 +2,8 @@
 //! connection for ever, and whoever sends too many must hear so.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 /// What every body is given, however small.
@@ -29,16 +28,20 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// What became of a request's body.
 #[derive(Debug)]
-pub(crate) struct Received {
-    is_late: Arc<AtomicBool>,
-    rest: Option<oneshot::Receiver<Body>>,
+pub(crate) struct Received(Arc<Fate>);
+
+#[derive(Debug, Default)]
+struct Fate {
+    is_late: AtomicBool,
+    /// The rest that the handler did not read.
+    rest: Mutex<Option<Body>>,
 }
 
 impl Received {
     /// The answer to send: the handler's, or the one for a body that came too slowly.
     pub(crate) async fn before(self, response: Response) -> Response {
-        if !self.is_late.load(Ordering::Relaxed) {
-            let rest = self.rest.and_then(|mut rest| rest.try_recv().ok());
+        if !self.0.is_late.load(Ordering::Relaxed) {
+            let rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(rest) = rest
                 && response.status().is_client_error()
             {
@@ -76,42 +79,59 @@ pub(crate) fn timed(request: Request) -> (Request, Received) {
 }
 
 fn within(request: Request, grace: Duration) -> (Request, Received) {
-    let is_late = Arc::new(AtomicBool::new(false));
+    let fate = Arc::new(Fate::default());
     if request.body().is_end_stream() {
-        return (request, Received { is_late, rest: None });
+        return (request, Received(fate));
     }
-    let (sender, receiver) = oneshot::channel();
-    let late = Arc::clone(&is_late);
     let asks_first = request.headers().contains_key(header::EXPECT);
     let request = request.map(|inner| {
-        let rest = Some(sender);
-        Body::new(TimedBody { inner, grace, received: 0, time: None, late, asks_first, rest })
+        let fate = Arc::clone(&fate);
+        let (received, is_read, time) = (0, false, None);
+        Body::new(TimedBody { inner, grace, received, is_read, time, asks_first, fate })
     });
-    (request, Received { is_late, rest: Some(receiver) })
+    (request, Received(fate))
 }
 
 struct TimedBody {
     inner: Body,
     grace: Duration,
     received: u64,
-    time: Option<(Instant, Pin<Box<Sleep>>)>,
-    late: Arc<AtomicBool>,
+    /// True once somebody has read.
+    is_read: bool,
+    /// When the first wait began, how long the body may take, and the alarm. Most bodies are there
+    /// whole when they are read, and need none.
+    time: Option<(Instant, Duration, Pin<Box<Sleep>>)>,
     /// True if the client waits for a word before it sends (RFC 9110 §10.1.1).
     asks_first: bool,
-    /// Where the rest goes that the handler did not read.
-    rest: Option<oneshot::Sender<Body>>,
+    fate: Arc<Fate>,
+}
+
+impl TimedBody {
+    /// What the body may take by what has come of it.
+    fn allowed(&self) -> Duration {
+        self.grace.saturating_add(Duration::from_secs(self.received / BYTES_PER_SECOND))
+    }
+
+    /// Ready when the body has had its time.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let allowed = self.allowed();
+        let (began, until, sleep) = self.time.get_or_insert_with(|| {
+            (Instant::now(), allowed, Box::pin(tokio::time::sleep(allowed)))
+        });
+        if *until != allowed {
+            *until = allowed;
+            sleep.as_mut().reset(*began + allowed);
+        }
+        sleep.as_mut().poll(cx)
+    }
 }
 
 impl Drop for TimedBody {
     fn drop(&mut self) {
-        let is_withheld = self.asks_first && self.time.is_none();
-        if let Some(rest) = self.rest.take()
-            && !is_withheld
-            && !self.inner.is_end_stream()
-            // Most answers are given while nobody waits for a rest.
-            && let Err(unwanted) = rest.send(std::mem::take(&mut self.inner))
-        {
-            drop(unwanted);
+        let is_withheld = self.asks_first && !self.is_read;
+        if !is_withheld && !self.inner.is_end_stream() {
+            let rest = std::mem::take(&mut self.inner);
+            *self.fate.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
         }
     }
 }
@@ -125,9 +145,7 @@ impl HttpBody for TimedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        let (began, sleep) = this
-            .time
-            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(this.grace))));
+        this.is_read = true;
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
                 if let Some(Ok(frame)) = &frame
@@ -135,16 +153,14 @@ impl HttpBody for TimedBody {
                 {
                     let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
                     this.received = this.received.saturating_add(length);
-                    let earned = Duration::from_secs(this.received / BYTES_PER_SECOND);
-                    sleep.as_mut().reset(*began + this.grace + earned);
                 }
                 Poll::Ready(frame)
             }
             Poll::Pending => {
-                if sleep.as_mut().poll(cx).is_pending() {
+                if this.poll_late(cx).is_pending() {
                     return Poll::Pending;
                 }
-                this.late.store(true, Ordering::Relaxed);
+                this.fate.is_late.store(true, Ordering::Relaxed);
                 Poll::Ready(Some(Err(axum::Error::new("the body came too slowly"))))
             }
         }
