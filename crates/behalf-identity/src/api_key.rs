@@ -1,5 +1,8 @@
 //! Preshared keys: who shows one is the machine it was given to.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
 use behalf_core::{Actor, Event, EventKind, Secret};
 use behalf_crypto::opaque;
 use behalf_store::identity::api_keys;
@@ -57,6 +60,35 @@ impl FgaCaller {
     }
 }
 
+/// The keys found since the database last changed, by their hashes: a check takes no longer than
+/// its key's look-up, and a key taken away is unknown with the write that took it.
+#[derive(Debug, Default)]
+pub(crate) struct KnownKeys(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    version: u64,
+    callers: HashMap<[u8; 32], FgaCaller>,
+}
+
+impl KnownKeys {
+    fn find(&self, version: u64, hash: &[u8; 32]) -> Option<FgaCaller> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (known.version == version).then(|| known.callers.get(hash).cloned()).flatten()
+    }
+
+    /// `version` is the database's before the key was looked up.
+    fn remember(&self, version: u64, hash: [u8; 32], caller: FgaCaller) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if version > known.version {
+            *known = Known { version, callers: HashMap::new() };
+        }
+        if version == known.version {
+            known.callers.insert(hash, caller);
+        }
+    }
+}
+
 impl Identity {
     /// The machine that the preshared key was given to.
     ///
@@ -64,16 +96,24 @@ impl Identity {
     /// When the store fails.
     pub async fn find_fga_key(&self, key: &str) -> Result<Option<FgaCaller>, StoreError> {
         let hash = opaque::digest(key);
+        let version = self.storage().version();
+        if let Some(caller) = version.and_then(|version| self.0.fga_keys.find(version, &hash)) {
+            return Ok(Some(caller));
+        }
         let row = api_keys::find(self.storage(), self.tenant(), FGA, &hash).await?;
         let Some(row) = row else { return Ok(None) };
         let settings: FgaKeySettings = serde_json::from_str(&row.settings)
             .map_err(|_| StoreError::Corrupt { what: "api_keys.settings".into() })?;
         let reaches_all = settings.stores.iter().any(|store| store == "*");
-        Ok(Some(FgaCaller {
+        let caller = FgaCaller {
             actor: Actor::ApiKey { name: row.name },
             scopes: settings.scopes,
             stores: (!reaches_all).then_some(settings.stores),
-        }))
+        };
+        if let Some(version) = version {
+            self.0.fga_keys.remember(version, hash, caller.clone());
+        }
+        Ok(Some(caller))
     }
 
     /// The holder of an access token for `{issuer}fga/`, or for a registered API that is marked

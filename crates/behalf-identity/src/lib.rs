@@ -73,6 +73,7 @@ struct Inner {
     keys: keys::Keys,
     hashing: password::HashingPool,
     built_in_agent: ClientId,
+    fga_keys: api_key::KnownKeys,
 }
 
 /// What an [`Identity`] is built from.
@@ -112,6 +113,7 @@ impl Identity {
             keys,
             hashing: password::HashingPool::new(parts.hashing_permits),
             built_in_agent: built_in::built_in_agent()?,
+            fga_keys: api_key::KnownKeys::default(),
         })))
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod connection;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use behalf_core::Timestamp;
@@ -65,6 +66,8 @@ struct Shared {
     options: SqliteOptions,
     readers: Mutex<Vec<Connection>>,
     jobs: mpsc::Sender<Job>,
+    /// Groups of writes that have come to their end.
+    groups: Arc<AtomicU64>,
 }
 
 impl Sqlite {
@@ -76,13 +79,17 @@ impl Sqlite {
         let mut writer = connection::open_writer(path, options)?;
         migrations::migrate_sqlite(&mut writer, now)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let groups = Arc::new(AtomicU64::new(0));
         std::thread::Builder::new()
             .name("behalf-writer".to_owned())
-            .spawn(move || writer::run(writer, queue))
+            .spawn({
+                let groups = Arc::clone(&groups);
+                move || writer::run(writer, queue, &groups)
+            })
             .map_err(|error| unavailable(&error))?;
         let readers = Mutex::new(Vec::new());
         let path = path.to_owned();
-        Ok(Self { shared: Arc::new(Shared { path, options, readers, jobs }) })
+        Ok(Self { shared: Arc::new(Shared { path, options, readers, jobs, groups }) })
     }
 
     pub(crate) async fn commit(&self, unit: UnitOfWork) -> Result<Committed, StoreError> {
@@ -95,6 +102,10 @@ impl Sqlite {
     pub(crate) fn queue_depth(&self) -> usize {
         let jobs = &self.shared.jobs;
         jobs.max_capacity().saturating_sub(jobs.capacity())
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.shared.groups.load(Ordering::Acquire)
     }
 
     pub(crate) fn query(&self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, StoreError> {

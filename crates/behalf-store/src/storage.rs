@@ -77,6 +77,15 @@ impl Storage {
         matches!(self.engine, Engine::Postgres(_))
     }
 
+    /// A number that changes with every write, before the write is acknowledged: what was read
+    /// after it was taken is still so while it is the same. `None` when other processes may write.
+    pub fn version(&self) -> Option<u64> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => Some(sqlite.version()),
+            Engine::Postgres(_) => None,
+        }
+    }
+
     /// Stores the unit durably, or nothing of it.
     ///
     /// # Errors

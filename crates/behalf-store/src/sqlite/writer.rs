@@ -1,5 +1,7 @@
 //! The writer's thread: takes what is queued, runs each unit in a savepoint, syncs once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,7 +27,7 @@ type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 /// Serves `queue` until it is closed. It leaves by returning only, so a dropped reply always means
 /// that the unit was not acknowledged.
 #[expect(clippy::needless_pass_by_value, reason = "the thread owns the connection and closes it")]
-pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>) {
+pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups: &AtomicU64) {
     while let Some(job) = queue.blocking_recv() {
         let mut group = Vec::new();
         let mut closing = None;
@@ -40,7 +42,7 @@ pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>) {
             }
             next = if group.len() < GROUP { queue.try_recv().ok() } else { None };
         }
-        commit_group(&connection, group);
+        commit_group(&connection, group, groups);
         if let Some(reply) = closing {
             queue.close();
             if reply.send(()).is_err() {
@@ -51,7 +53,7 @@ pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>) {
     }
 }
 
-fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>) {
+fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>, groups: &AtomicU64) {
     if group.is_empty() {
         return;
     }
@@ -76,6 +78,8 @@ fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>) {
             tracing::error!(%error, "the writer could not roll back");
         }
     }
+    // Whatever became of it, and before anybody hears: see `Storage::version`.
+    groups.fetch_add(1, Ordering::Release);
     for (reply, result) in done {
         let result = match (&outcome, result) {
             (Err(group_error), Ok(_)) => Err(group_error.clone()),

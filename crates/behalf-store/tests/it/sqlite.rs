@@ -57,6 +57,26 @@ async fn what_was_committed_is_there_after_reopening() {
 }
 
 #[tokio::test]
+async fn the_version_changes_with_every_write_and_with_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant: TenantId = "default".parse().unwrap();
+    let storage = open(dir.path()).unwrap();
+    let rng = DangerousSeededRng::new(1);
+    let mut versions = vec![storage.version().unwrap()];
+    for second in 1..5 {
+        let now = Timestamp::from_secs(second);
+        let mut unit = UnitOfWork::new(now, &rng);
+        unit.add(users::count_failure(&tenant, "ann", "::1", Timestamp::from_secs(0), now));
+        storage.commit(unit).await.unwrap();
+        let version = storage.version().unwrap();
+        assert!(users::find_failures(&storage, &tenant, "ann", "::1").await.unwrap().is_some());
+        assert_eq!(storage.version(), Some(version), "reading is no write");
+        versions.push(version);
+    }
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+#[tokio::test]
 async fn a_closed_store_refuses_writes_instead_of_losing_them() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path()).unwrap();
