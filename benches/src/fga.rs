@@ -8,7 +8,7 @@
     reason = "figures and the numbers of a dataset, far below every bound"
 )]
 
-mod drive;
+pub(crate) mod drive;
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The server's routes under load.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -98,9 +98,9 @@ async fn checks(report: &mut Report, address: &str) -> anyhow::Result<()> {
         let key = tuple("can_view", n % 100, (connection * 131 + n) % 10_000);
         fga(&to, "check", &json!({"tuple_key": key}))
     };
-    let rate = load::closed(address, CONNECTIONS, LENGTH, check.clone()).await?;
+    let rate = closed(address, CONNECTIONS, check.clone()).await?;
     report.row("check over HTTP", rate, "/s", Budget::AtLeast(25_000.0));
-    let (median, p99) = load::open(address, CONNECTIONS, rate * 0.7, LENGTH, check).await?;
+    let (median, p99) = open(address, rate * 0.7, check).await?;
     report.row("check over HTTP at 70 %, median", millis(median), "ms", Budget::None);
     report.row("check over HTTP at 70 %, p99", millis(p99), "ms", Budget::AtMost(2.0));
 
@@ -114,7 +114,7 @@ async fn checks(report: &mut Report, address: &str) -> anyhow::Result<()> {
             .collect();
         fga(&to, "batch-check", &json!({"checks": checks}))
     };
-    let rate = load::closed(address, CONNECTIONS, LENGTH, batch).await? * 50.0;
+    let rate = closed(address, CONNECTIONS, batch).await? * f64::from(BATCH);
     report.row("checks in batches of 50 over HTTP", rate, "/s", Budget::AtLeast(300_000.0));
     Ok(())
 }
@@ -127,7 +127,7 @@ async fn tokens(report: &mut Report, address: &str) -> anyhow::Result<()> {
         );
         let request = post(address, "/oauth/token", FORM, "", &body);
         let asked = move |_: u32, _: u32| request.clone();
-        let rate = load::closed(address, CONNECTIONS, LENGTH, asked.clone()).await?;
+        let rate = closed(address, CONNECTIONS, asked.clone()).await?;
         let what = format!("client-credentials tokens, {}", algorithm.to_uppercase());
         report.row(&what, rate, "/s", Budget::AtLeast(budget));
     }
@@ -141,25 +141,19 @@ async fn refresh(report: &mut Report, address: &str) -> anyhow::Result<()> {
         first.push(next_token(&mut connection, address, &sign_in()).await?);
     }
     // Each connection follows a chain of its own: the next token is in the answer.
-    let begun = Instant::now();
-    let counts = load::each(address, CONNECTIONS, |_number, mut connection| {
-        let (first, address) = (first.pop(), address.to_owned());
-        async move {
-            let mut token = first.context("no token")?;
-            let mut count: u32 = 0;
-            while begun.elapsed() < LENGTH {
-                let body = format!(
-                    "grant_type=refresh_token&client_id=web&client_secret=web-secret\
-                     &refresh_token={token}"
-                );
-                token = next_token(&mut connection, &address, &body).await?;
-                count += 1;
-            }
-            Ok(count)
-        }
-    })
-    .await?;
-    let rate = f64::from(counts.iter().sum::<u32>()) / begun.elapsed().as_secs_f64();
+    let mut workers = Vec::new();
+    for mut token in first {
+        let (mut connection, address) = (Connection::open(address).await?, address.to_owned());
+        workers.push(async move |_number: u64| {
+            let body = format!(
+                "grant_type=refresh_token&client_id=web&client_secret=web-secret\
+                 &refresh_token={token}"
+            );
+            token = next_token(&mut connection, &address, &body).await?;
+            Ok(())
+        });
+    }
+    let rate = load::closed(workers, LENGTH).await?;
     report.row("refresh with durable rotation, ES256", rate, "/s", Budget::AtLeast(5_000.0));
     Ok(())
 }
@@ -177,9 +171,9 @@ async fn exchange(report: &mut Report, address: &str) -> anyhow::Result<()> {
     );
     let request = post(address, "/oauth/token", FORM, "", &body);
     let asked = move |_: u32, _: u32| request.clone();
-    let rate = load::closed(address, CONNECTIONS, LENGTH, asked.clone()).await?;
+    let rate = closed(address, CONNECTIONS, asked.clone()).await?;
     report.row("vault exchange, token not due", rate, "/s", Budget::AtLeast(8_000.0));
-    let (median, p99) = load::open(address, CONNECTIONS, rate * 0.7, LENGTH, asked.clone()).await?;
+    let (median, p99) = open(address, rate * 0.7, asked).await?;
     report.row("vault exchange at 70 %, median", millis(median), "ms", Budget::None);
     report.row("vault exchange at 70 %, p99", millis(p99), "ms", Budget::AtMost(5.0));
     Ok(())
@@ -206,9 +200,28 @@ async fn next_token(
 async fn logins(report: &mut Report, address: &str) -> anyhow::Result<()> {
     let request = post(address, "/oauth/token", FORM, "", &sign_in());
     let asked = move |_: u32, _: u32| request.clone();
-    let rate = load::closed(address, 4, LENGTH, asked.clone()).await?;
+    let rate = closed(address, 4, asked).await?;
     report.row("password logins, Argon2id 19 MiB", rate, "/s", Budget::AtLeast(35.0));
     Ok(())
+}
+
+async fn closed(
+    address: &str,
+    connections: u32,
+    request: impl Fn(u32, u32) -> Vec<u8> + Clone + 'static,
+) -> anyhow::Result<f64> {
+    load::closed(load::posting(address, connections, request).await?, LENGTH).await
+}
+
+/// The median and the 99th percentile.
+async fn open(
+    address: &str,
+    rate: f64,
+    request: impl Fn(u32, u32) -> Vec<u8> + Clone + 'static,
+) -> anyhow::Result<(Duration, Duration)> {
+    let times = load::open(load::posting(address, CONNECTIONS, request).await?, rate, LENGTH);
+    let times = times.await?;
+    Ok((times.within(0.5)?, times.within(0.99)?))
 }
 
 fn millis(duration: Duration) -> f64 {

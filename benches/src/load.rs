@@ -3,7 +3,9 @@
 //! given rate whether or not earlier ones are answered, and each time counts from when it was due,
 //! which finds the waiting that a closed loop hides.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -96,79 +98,98 @@ pub(crate) fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::R
     LocalSet::new().block_on(&runtime, work)
 }
 
-/// What each of so many connections did, all at once; the first failure of any.
-pub(crate) async fn each<T: 'static, W>(
-    address: &str,
-    connections: u32,
-    mut work: impl FnMut(u32, Connection) -> W,
-) -> anyhow::Result<Vec<T>>
-where
-    W: Future<Output = anyhow::Result<T>> + 'static,
-{
-    let mut tasks = Vec::new();
-    for number in 0..connections {
-        let connection = Connection::open(address).await?;
-        tasks.push(tokio::task::spawn_local(work(number, connection)));
-    }
-    let mut done = Vec::new();
-    for task in tasks {
-        done.push(task.await??);
-    }
-    Ok(done)
-}
+/// Something that asks the question of a number and waits for its answer, over its own connection.
+pub(crate) trait Worker: AsyncFnMut(u64) -> anyhow::Result<()> + 'static {}
 
-/// Answers per second when `connections` ask for `length`, each again as soon as it is answered.
-/// `request` gives the question by the connection's number and by how many it has asked.
-pub(crate) async fn closed(
+impl<W: AsyncFnMut(u64) -> anyhow::Result<()> + 'static> Worker for W {}
+
+/// Workers that send what `request` gives by the connection's number and by how many it has asked,
+/// and expect 200.
+pub(crate) async fn posting(
     address: &str,
     connections: u32,
-    length: Duration,
     request: impl Fn(u32, u32) -> Vec<u8> + Clone + 'static,
-) -> anyhow::Result<f64> {
-    let begun = Instant::now();
-    let counts = each(address, connections, |number, mut connection| {
-        let request = request.clone();
-        async move {
-            let mut count = 0;
-            while begun.elapsed() < length {
-                expect_ok(&connection.ask(&request(number, count)).await?)?;
-                count += 1;
-            }
-            Ok(count)
-        }
-    })
-    .await?;
-    Ok(f64::from(counts.iter().sum::<u32>()) / begun.elapsed().as_secs_f64())
+) -> anyhow::Result<Vec<impl Worker>> {
+    let mut workers = Vec::new();
+    for number in 0..connections {
+        let mut connection = Connection::open(address).await?;
+        let (request, mut asked) = (request.clone(), 0);
+        workers.push(async move |_number: u64| {
+            let answer = connection.ask(&request(number, asked)).await?;
+            asked += 1;
+            expect_ok(&answer)
+        });
+    }
+    Ok(workers)
 }
 
-/// The median and the 99th percentile of the times from when a question was due until its answer,
-/// at `rate` questions per second over all connections.
+/// Answers per second when each worker asks for `length`, again as soon as it is answered.
+pub(crate) async fn closed(workers: Vec<impl Worker>, length: Duration) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let next = Rc::new(Cell::new(0_u64));
+    let mut tasks = Vec::new();
+    for mut worker in workers {
+        let next = Rc::clone(&next);
+        tasks.push(tokio::task::spawn_local(async move {
+            while begun.elapsed() < length {
+                worker(next.replace(next.get() + 1)).await?;
+            }
+            anyhow::Ok(())
+        }));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let count = next.get() as f64;
+    Ok(count / begun.elapsed().as_secs_f64())
+}
+
+/// Times from when a question was due until its answer.
+#[derive(Debug)]
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// The time within which this part of the questions was answered, of 0 to 1.
+    pub(crate) fn within(&self, part: f64) -> anyhow::Result<Duration> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a place in a list"
+        )]
+        let at = (self.0.len() as f64 * part) as usize;
+        self.0.get(at).copied().context("nothing was asked")
+    }
+}
+
+/// The times at `rate` questions per second over all workers.
 ///
 /// The thread never sleeps: a timer would add up to a millisecond to every time.
 pub(crate) async fn open(
-    address: &str,
-    connections: u32,
+    workers: Vec<impl Worker>,
     rate: f64,
     length: Duration,
-    request: impl Fn(u32, u32) -> Vec<u8> + Clone + 'static,
-) -> anyhow::Result<(Duration, Duration)> {
+) -> anyhow::Result<Times> {
     let (idle, mut idles) = mpsc::unbounded_channel();
     let mut asks = Vec::new();
     let mut tasks = Vec::new();
-    for number in 0..connections {
-        let mut connection = Connection::open(address).await?;
-        let (ask, mut asked) = mpsc::unbounded_channel::<Instant>();
+    for (at, mut worker) in workers.into_iter().enumerate() {
+        let (ask, mut asked) = mpsc::unbounded_channel::<(u64, Instant)>();
         asks.push(ask);
-        let (idle, request) = (idle.clone(), request.clone());
+        let idle = idle.clone();
         tasks.push(tokio::task::spawn_local(async move {
             let mut times = Vec::new();
-            let mut count = 0;
-            idle.send(number)?;
-            while let Some(due) = asked.recv().await {
-                expect_ok(&connection.ask(&request(number, count)).await?)?;
+            idle.send(at)?;
+            while let Some((number, due)) = asked.recv().await {
+                worker(number).await?;
                 times.push(due.elapsed());
-                count += 1;
-                idle.send(number)?;
+                idle.send(at)?;
             }
             anyhow::Ok(times)
         }));
@@ -176,17 +197,22 @@ pub(crate) async fn open(
     let begun = Instant::now();
     let step = Duration::from_secs_f64(1.0 / rate);
     let mut due = begun;
+    let mut number = 0;
     let mut waiting = VecDeque::new();
     while due < begun + length {
         while due <= Instant::now() {
-            waiting.push_back(due);
+            waiting.push_back((number, due));
+            number += 1;
             due += step;
         }
         while !waiting.is_empty()
-            && let Ok(number) = idles.try_recv()
+            && let Ok(at) = idles.try_recv()
         {
-            let ask = asks.get(usize::try_from(number)?).context("no such connection")?;
+            let ask = asks.get(at).context("no such worker")?;
             ask.send(waiting.pop_front().context("nothing waits")?)?;
+        }
+        if tasks.iter().any(tokio::task::JoinHandle::is_finished) {
+            break;
         }
         yield_now().await;
     }
@@ -195,9 +221,7 @@ pub(crate) async fn open(
     for task in tasks {
         times.extend(task.await??);
     }
-    times.sort_unstable();
-    let at = |share: usize| times.get(times.len() * share / 100).copied();
-    at(50).zip(at(99)).context("nothing was asked")
+    Ok(Times::of(times))
 }
 
 fn expect_ok(answer: &Answer) -> anyhow::Result<()> {

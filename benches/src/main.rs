@@ -5,18 +5,25 @@
 //! test: a slow machine fails nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod datasets;
 mod engine;
 mod fga;
 mod http;
 mod load;
 mod records;
 mod report;
+mod scenario;
 mod server;
 mod storage;
+mod target;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::Parser;
+use datasets::Wanted;
 use report::Report;
+use target::Target;
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -25,12 +32,44 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Set in the environment of the process that is the server.
 const SERVER: &str = "BEHALF_BENCH_SERVER";
 
-/// A part of the run.
-const PARTS: [&str; 6] = ["start", "storage", "records", "engine", "http", DATASETS];
+/// Measures how fast Behalf is on this machine.
+///
+/// The parts are `start`, `storage`, `records`, `engine` and `http`, which run when none is named,
+/// and two that take minutes and gigabytes: `fga` asks the engine about ten million tuples, `load`
+/// makes every dataset and asks it in process, over HTTP and over gRPC.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The parts to run.
+    #[arg(value_parser = PARTS)]
+    parts: Vec<String>,
+    /// For `load`: only this dataset.
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// For `load`: about how many tuples a dataset has whose size can be chosen.
+    #[arg(long, default_value_t = 100_000)]
+    tuples: u64,
+    /// For `load`: ask the OpenFGA at this address (`host:port` of HTTP) instead of a Behalf of its
+    /// own. Stores are left behind there.
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+    /// The address of its gRPC, if another.
+    #[arg(long, value_name = "ADDRESS", requires = "http")]
+    grpc: Option<String>,
+    /// Its preshared key.
+    #[arg(long, value_name = "KEY", requires = "http")]
+    token: Option<String>,
+    /// For `load`: how long each load lasts.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    seconds: u64,
+}
 
-/// The part that is run only when it is named: it takes minutes and gigabytes.
-const DATASETS: &str = "fga";
-const DATASET_TUPLES: [u64; 2] = [1_000_000, 10_000_000];
+/// A part of the run.
+const PARTS: [&str; 7] = ["start", "storage", "records", "engine", "http", FGA, LOAD];
+
+/// The parts that are run only when they are named.
+const FGA: &str = "fga";
+const LOAD: &str = "load";
+const FGA_TUPLES: [u64; 2] = [1_000_000, 10_000_000];
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the program starts itself as the server")]
@@ -38,12 +77,7 @@ fn main() -> ExitCode {
     if is_server {
         return behalf::run();
     }
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = wanted.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        eprintln!("no part `{unknown}`; there are {}", PARTS.join(", "));
-        return ExitCode::FAILURE;
-    }
-    match run(&wanted) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("benches: {error:#}");
@@ -52,13 +86,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(wanted: &[String]) -> anyhow::Result<()> {
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("this is a debug build; its figures mean nothing (use --release)");
     }
+    let wanted = &arguments.parts;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::begin();
-    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
+    let is_named = |part: &str| wanted.iter().any(|name| name == part);
+    let is_wanted = |part: &str| wanted.is_empty() || is_named(part);
     if is_wanted("start") {
         load::run(server::measure(&mut report))?;
     }
@@ -71,13 +107,32 @@ fn run(wanted: &[String]) -> anyhow::Result<()> {
     if is_wanted("engine") {
         engine::measure(&mut report)?;
     }
-    if wanted.iter().any(|name| name == DATASETS) {
-        for tuples in DATASET_TUPLES {
+    if is_named(FGA) {
+        for tuples in FGA_TUPLES {
             fga::measure(&mut report, tuples)?;
         }
+    }
+    if is_named(LOAD) {
+        load::run(datasets::measure(&mut report, &arguments.datasets()))?;
     }
     if is_wanted("http") {
         load::run(http::measure(&mut report))?;
     }
     Ok(())
+}
+
+impl Arguments {
+    fn datasets(&self) -> Wanted {
+        let target = self.http.as_ref().map(|http| Target {
+            http: http.clone(),
+            grpc: self.grpc.as_ref().unwrap_or(http).clone(),
+            token: self.token.clone(),
+        });
+        Wanted {
+            scenario: self.dataset.clone(),
+            tuples: self.tuples,
+            target,
+            length: Duration::from_secs(self.seconds),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -62,7 +63,10 @@ impl Server {
     /// Gives the server the first core and the load the others, so that figures are for one core
     /// and neither waits for the other. Needs Linux's `taskset` and two cores; says so otherwise.
     pub(crate) fn keep_apart(&self) -> anyhow::Result<()> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // Counted before the first move, after which this process has fewer.
+        static CORES: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let cores = *CORES;
         if cores < 2 || Command::new("taskset").arg("-V").output().is_err() {
             eprintln!("server and load share the cores: `taskset` or a second core is missing");
             return Ok(());

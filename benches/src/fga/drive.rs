@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use behalf_fga::{TupleCondition, TupleKey};
 use serde_json::{Map, Value};
 
-pub(super) const MODEL: &str = "model
+pub(crate) const MODEL: &str = "model
   schema 1.1
 type user
 type group
@@ -29,7 +29,7 @@ condition until(now: timestamp, until: timestamp) {
 ";
 
 /// The time of the requests.
-pub(super) const NOW: &str = "2026-01-01T00:00:00Z";
+pub(crate) const NOW: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2030-01-01T00:00:00Z";
 const BEFORE: &str = "2020-01-01T00:00:00Z";
 
@@ -38,12 +38,12 @@ const CLOSED_FOLDERS: u64 = 73;
 
 /// The sizes of a set of about so many tuples.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Drive {
+pub(crate) struct Drive {
     seed: u64,
-    pub(super) users: u64,
-    pub(super) groups: u64,
-    pub(super) folders: u64,
-    pub(super) docs: u64,
+    pub(crate) users: u64,
+    pub(crate) groups: u64,
+    pub(crate) folders: u64,
+    pub(crate) docs: u64,
 }
 
 /// A document's own viewer, and whether the tuple's condition is met now, if it has one.
@@ -54,7 +54,7 @@ struct Direct {
 }
 
 impl Drive {
-    pub(super) fn new(seed: u64, tuples: u64) -> Self {
+    pub(crate) fn new(seed: u64, tuples: u64) -> Self {
         Self {
             seed,
             users: tuples / 10,
@@ -65,7 +65,7 @@ impl Drive {
     }
 
     /// Spreads numbers (`SplitMix64`): the same seed, the same set.
-    pub(super) fn mix(&self, stream: u64, n: u64) -> u64 {
+    pub(crate) fn mix(&self, stream: u64, n: u64) -> u64 {
         let salted = self.seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let mut z = n.wrapping_add(salted).wrapping_add(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -74,7 +74,7 @@ impl Drive {
     }
 
     /// `kind:uuid`
-    pub(super) fn id(&self, kind: &str, n: u64) -> String {
+    pub(crate) fn id(&self, kind: &str, n: u64) -> String {
         let (high, low) = (self.mix(1, n ^ (kind.len() as u64) << 56), self.mix(2, n));
         format!(
             "{kind}:{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
@@ -94,7 +94,7 @@ impl Drive {
     }
 
     /// The groups a user is in by a tuple.
-    pub(super) fn groups_of(&self, user: u64) -> BTreeSet<u64> {
+    pub(crate) fn groups_of(&self, user: u64) -> BTreeSet<u64> {
         let count = match self.mix(3, user) % 10 {
             0..=2 => 3,
             3..=5 => 2,
@@ -112,7 +112,7 @@ impl Drive {
         (folder > 0).then(|| (folder - 1) / 8)
     }
 
-    pub(super) fn folder_of(&self, doc: u64) -> u64 {
+    pub(crate) fn folder_of(&self, doc: u64) -> u64 {
         doc % self.folders
     }
 
@@ -138,7 +138,7 @@ impl Drive {
     }
 
     /// Every tuple, once.
-    pub(super) fn tuples(self) -> impl Iterator<Item = TupleKey> {
+    pub(crate) fn tuples(self) -> impl Iterator<Item = TupleKey> {
         let members = (0..self.users).flat_map(move |user| {
             self.groups_of(user)
                 .into_iter()
@@ -195,7 +195,7 @@ impl Drive {
     }
 
     /// The answer to a check, worked out naively.
-    pub(super) fn can_view(&self, user: u64, doc: u64) -> bool {
+    pub(crate) fn can_view(&self, user: u64, doc: u64) -> bool {
         let groups = self.all_groups_of(user);
         let is_in = |group: Option<u64>| group.is_some_and(|group| groups.contains(&group));
         let direct = self.direct(doc).filter(|direct| direct.is_met != Some(false));
@@ -214,7 +214,7 @@ impl Drive {
 
     /// A question, of which 4 in 10 are of a random user, 4 in 10 of somebody who sees the folder
     /// or one above it through a group, and 2 in 10 of the document's own viewer.
-    pub(super) fn question(&self, n: u64, by_group: &[Vec<u32>]) -> (u64, u64) {
+    pub(crate) fn question(&self, n: u64, by_group: &[Vec<u32>]) -> (u64, u64) {
         let dice = self.mix(20, n);
         let random = (self.mix(21, n) % self.users, self.mix(22, n) % self.docs);
         match dice % 10 {
@@ -250,7 +250,7 @@ impl Drive {
     }
 
     /// The folders that each group may see by a tuple.
-    pub(super) fn folders_by_group(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn folders_by_group(&self) -> Vec<Vec<u32>> {
         let mut found = vec![Vec::new(); usize::try_from(self.groups).unwrap_or_default()];
         for folder in 0..self.folders {
             if let Some(group) = self.folder_group(folder)
