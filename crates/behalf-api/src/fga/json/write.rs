@@ -95,16 +95,32 @@ pub(in crate::fga) fn objects_json(answer: &pb::ListObjectsResponse) -> impl Ser
     ObjectsJson { objects: &answer.objects }
 }
 
-pub(in crate::fga) fn users_json(answer: &pb::ListUsersResponse) -> Value {
-    let user = |user: &pb::User| match &user.user {
-        None => json!({}),
-        Some(User::Object(object)) => json!({"object": {"type": object.r#type, "id": object.id}}),
-        Some(User::Userset(of)) => {
-            json!({"userset": {"type": of.r#type, "id": of.id, "relation": of.relation}})
+#[derive(Serialize)]
+struct UsersJson<'a> {
+    #[serde(serialize_with = "list_of_users_json")]
+    users: &'a [pb::User],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum UserJson<'a> {
+    Object { r#type: &'a str, id: &'a str },
+    Userset { r#type: &'a str, id: &'a str, relation: &'a str },
+    Wildcard { r#type: &'a str },
+}
+
+pub(in crate::fga) fn users_json(answer: &pb::ListUsersResponse) -> impl Serialize {
+    UsersJson { users: &answer.users }
+}
+
+fn list_of_users_json<S: Serializer>(users: &[pb::User], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(users.iter().filter_map(|user| user.user.as_ref()).map(|user| match user {
+        User::Object(pb::Object { r#type, id }) => UserJson::Object { r#type, id },
+        User::Userset(pb::UsersetUser { r#type, id, relation }) => {
+            UserJson::Userset { r#type, id, relation }
         }
-        Some(User::Wildcard(of)) => json!({"wildcard": {"type": of.r#type}}),
-    };
-    json!({"users": answer.users.iter().map(user).collect::<Vec<_>>()})
+        User::Wildcard(pb::TypedWildcard { r#type }) => UserJson::Wildcard { r#type },
+    }))
 }
 
 pub(in crate::fga) fn expand_json(answer: &pb::ExpandResponse) -> Value {

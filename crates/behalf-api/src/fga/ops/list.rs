@@ -1,11 +1,14 @@
 //! Which objects, which users.
 
+use std::sync::LazyLock;
+
 use behalf_authz::engine::{
     ListObjectsRequest, ListUsersRequest, MAX_CONTEXTUAL_TUPLES, PageRequest, RequestContext,
     RequestError, TupleKey, User, UserFilter,
 };
 use behalf_authz::{At, AuthzError};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::convert::{contextual_of, map_of, tuples_of};
@@ -155,15 +158,31 @@ fn user_of(user: User) -> pb::user::User {
     }
 }
 
+/// Questions that may look at a whole store and run at once: as many as there are cores, so that
+/// they wait for each other instead of sharing a core and its memory.
+static PLACES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
 /// Runs a question that may look at the whole store where it holds nobody up.
 pub(in crate::fga) async fn in_the_background<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
 ) -> Result<T, FgaError> {
-    match tokio::task::spawn_blocking(ask).await {
+    let Ok(place) = PLACES.acquire().await else { return Err(ended_early()) };
+    // Whoever asked may go away; the place is taken until the work is done.
+    let work = move || {
+        let answer = ask();
+        drop(place);
+        answer
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(answer) => Ok(answer.map_err(AuthzError::from)?),
         Err(error) => {
             tracing::error!(%error, "a question ended early");
-            Err(FgaError::new(4000, "Internal Server Error"))
+            Err(ended_early())
         }
     }
+}
+
+fn ended_early() -> FgaError {
+    FgaError::new(4000, "Internal Server Error")
 }
