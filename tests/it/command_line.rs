@@ -66,10 +66,11 @@ fn every_flag_has_its_variable() {
             let own = format!("BEHALF_{}", name.to_uppercase().replace('-', "_"));
             let expected = match (command.get_name(), name) {
                 (_, "help" | "version") => None,
-                // Whoever names the folder of the real server does not mean the demo's, and a form
-                // is no time.
+                // Whoever names the folder of the real server does not mean the demo's, and neither
+                // a form nor an address is a time.
                 ("demo", "data") => Some("BEHALF_DEMO_DATA".to_owned()),
                 ("transform", "to") => Some("BEHALF_MODEL_FORM".to_owned()),
+                ("import", "from") => Some("BEHALF_FGA_FROM".to_owned()),
                 _ => Some(own),
             };
             if variable != expected {

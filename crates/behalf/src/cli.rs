@@ -230,6 +230,12 @@ pub struct ImportArgs {
     /// until tuples say so.
     #[arg(long, env = "BEHALF_OWNER", value_name = "USER")]
     pub owner: Option<String>,
+    /// Ask the server at this address instead.
+    #[arg(long, env = "BEHALF_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// A file whose first line is the token for it, with the scope `import:documents`.
+    #[arg(long, env = "BEHALF_TOKEN_FILE", value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
     /// Only files that fit, e.g. `*.md` or `guides/**/*.html`.
     #[arg(long, env = "BEHALF_GLOB", value_name = "PATTERN")]
     pub glob: Option<String>,
@@ -256,6 +262,12 @@ pub struct ExportArgs {
     /// Which database holds it.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Ask the server at this address instead.
+    #[arg(long, env = "BEHALF_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// A file whose first line is the token for it, with the scope `export:records`.
+    #[arg(long, env = "BEHALF_TOKEN_FILE", value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
     /// The project whose log is exported.
     #[arg(long, env = "BEHALF_PROJECT", default_value = "default", value_name = "ID")]
     pub project: String,

@@ -40,7 +40,7 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The largest bundle, in bytes.
-const MAX_BUNDLE: usize = 2 * 1024 * 1024 * 1024;
+pub(crate) const MAX_BUNDLE: usize = 2 * 1024 * 1024 * 1024;
 
 /// `POST /export`: times as they were typed. Its answer is the bundle.
 #[derive(Serialize, Deserialize)]

@@ -20,6 +20,11 @@ macro_rules! complain {
 
 pub(crate) use {complain, say};
 
+/// The text without what a terminal would take for a command; it may come from elsewhere.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Writes a line and sees that it leaves the process.
 pub(crate) fn line(out: &mut impl Write, text: fmt::Arguments<'_>) {
     let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else { return };

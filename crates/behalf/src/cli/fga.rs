@@ -23,6 +23,9 @@ pub enum FgaCommand {
     Import(FgaImportArgs),
     /// Write out the tuples of a store, or the store with its model.
     Export(FgaExportArgs),
+    /// Stand in front of a live OpenFGA and compare its answers with Behalf's: exit 0 nothing
+    /// differed, 1 something did.
+    Shadow(FgaShadowArgs),
 }
 
 /// Which server is asked, and as whom.
@@ -107,9 +110,65 @@ pub struct FgaImportArgs {
     #[arg(long, env = "BEHALF_ALLOW_EXTERNAL_FILES")]
     pub allow_external_files: bool,
     /// Only look what would be written.
-    #[arg(long, env = "BEHALF_DRY_RUN")]
+    #[arg(long, env = "BEHALF_DRY_RUN", conflicts_with = "from")]
     pub dry_run: bool,
+    /// Copy the server at this address instead: stores and models under their ids, assertions,
+    /// tuples, and what changes meanwhile. Running it again goes on.
+    #[arg(long, env = "BEHALF_FGA_FROM", value_name = "URL", conflicts_with_all = ["files", "store"])]
+    pub from: Option<String>,
+    /// Copy only the store with this id; may be repeated.
+    #[arg(long, env = "BEHALF_FROM_STORE", value_name = "ID", value_delimiter = ',')]
+    pub from_store: Vec<String>,
+    /// A file whose first line is the key or token for the address.
+    #[arg(long, env = "BEHALF_FROM_TOKEN_FILE", value_name = "FILE", requires = "from")]
+    pub from_token_file: Option<PathBuf>,
+    /// Go on copying what changes, until stopped.
+    #[arg(long, env = "BEHALF_FOLLOW", requires = "from")]
+    pub follow: bool,
+    /// Copy only what has changed from this time on (RFC 3339): the way back to a server that was
+    /// copied before.
+    #[arg(long, env = "BEHALF_SINCE", value_name = "TIME", requires = "from")]
+    pub since: Option<String>,
+    /// Where it is kept how far the copy has come [default: in the data folder].
+    #[arg(long, env = "BEHALF_STATE", value_name = "FILE", requires = "from")]
+    pub state: Option<PathBuf>,
     /// Where the tuples go.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// `behalf fga shadow`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaShadowArgs {
+    /// The live server; clients get its answers.
+    #[arg(long, env = "BEHALF_UPSTREAM", value_name = "URL")]
+    pub upstream: String,
+    /// A file whose first line is the key or token with which it is copied, and asked again where
+    /// answers differ.
+    #[arg(long, env = "BEHALF_UPSTREAM_TOKEN_FILE", value_name = "FILE")]
+    pub upstream_token_file: Option<PathBuf>,
+    /// Copy and compare only the store with this id; may be repeated.
+    #[arg(long, env = "BEHALF_FROM_STORE", value_name = "ID", value_delimiter = ',')]
+    pub from_store: Vec<String>,
+    /// Address of the listener.
+    #[arg(long, env = "BEHALF_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: String,
+    /// Certificate chain for TLS, PEM.
+    #[arg(long, env = "BEHALF_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key for TLS, PEM.
+    #[arg(long, env = "BEHALF_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A TLS proxy or a private network stands in front.
+    #[arg(long, env = "BEHALF_TRUST_PROXY")]
+    pub trust_proxy: bool,
+    /// Write each difference to this file, one JSON object per line.
+    #[arg(long, env = "BEHALF_REPORT", value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Where it is kept how far the copy has come [default: in the data folder].
+    #[arg(long, env = "BEHALF_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Where Behalf's own answers come from.
     #[command(flatten)]
     pub target: TargetArgs,
 }

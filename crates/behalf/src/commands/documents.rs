@@ -13,15 +13,18 @@ use anyhow::{Context, bail};
 use behalf_core::Actor;
 use behalf_gate::flows::documents::ImportOutcome;
 use behalf_identity::Issuer;
+use http::StatusCode;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use serde_json::json;
 
 use super::apply::local_actor;
-use super::system_rng;
+use super::{system_rng, target};
 use crate::cli::{DocumentsCommand, ImportArgs};
 use crate::config;
 use crate::control::import::{self, ImportItem, ImportRequest};
 use crate::data_dir::DataDir;
 use crate::output::say;
+use crate::server_client::{ServerCall, ServerClient};
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 use files::{Glob, Skipped};
@@ -61,12 +64,22 @@ async fn import_folder(args: ImportArgs) -> anyhow::Result<()> {
 enum Target {
     /// To the server that holds the folder.
     Socket(PathBuf),
+    /// To the server at an address.
+    Address(ServerClient),
     /// Into the folder itself, under its lock.
     Folder(Box<(Server, DataDir, Actor)>),
 }
 
 impl Target {
     async fn open(args: &ImportArgs) -> anyhow::Result<Self> {
+        if let Some(url) = &args.url {
+            if args.owner.is_some() {
+                bail!(
+                    "--owner needs the data folder; by --url, write tuples to say who may see them"
+                );
+            }
+            return Ok(Self::Address(target::at(url, args.token_file.as_deref())?));
+        }
         let database = config::database(&args.data, &args.database)?;
         let Some(dir) = DataDir::lock_existing(&args.data.data)? else {
             return Ok(Self::Socket(args.data.data.clone()));
@@ -83,6 +96,7 @@ impl Target {
     async fn send(&self, request: ImportRequest) -> anyhow::Result<ImportOutcome> {
         match self {
             Self::Socket(dir) => import::request(dir, &request).await,
+            Self::Address(client) => put_each(client, request.documents).await,
             Self::Folder(parts) => {
                 let (server, _lock, actor) = &**parts;
                 import::import(server, request, actor).await
@@ -95,6 +109,28 @@ impl Target {
             parts.0.storage.close().await;
         }
     }
+}
+
+/// Puts each document; the API does not tell what was the same before.
+async fn put_each(
+    client: &ServerClient,
+    documents: Vec<ImportItem>,
+) -> anyhow::Result<ImportOutcome> {
+    let mut outcome = ImportOutcome::default();
+    for ImportItem { document_id, title, content_type, content } in documents {
+        let body = json!({"title": title, "content_type": content_type, "content": content});
+        let path = ["api", "v1", "documents", &document_id];
+        let answer = client.call(&ServerCall::put(&path, &body)).await?;
+        match answer.status {
+            StatusCode::CREATED => outcome.created = outcome.created.saturating_add(1),
+            StatusCode::OK => outcome.replaced = outcome.replaced.saturating_add(1),
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
+                outcome.refused.push((document_id, answer.problem()));
+            }
+            _ => bail!("{}", answer.problem()),
+        }
+    }
+    Ok(outcome)
 }
 
 struct Import {

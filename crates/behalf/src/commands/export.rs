@@ -1,5 +1,5 @@
-//! `behalf export`: through the control socket when a server holds the folder, else directly. The
-//! bundle is written by whoever runs the command, not by the server.
+//! `behalf export`: from the server at an address, through the control socket when a server holds the
+//! folder, or else directly. The bundle is written by whoever runs the command, not by the server.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -7,17 +7,20 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use behalf_core::Timestamp;
 use behalf_identity::Issuer;
 use behalf_ledger::ExportRequest;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
 
-use super::{apply, system_rng};
+use super::{apply, system_rng, target};
 use crate::cli::ExportArgs;
 use crate::config;
 use crate::control::{self, ExportOrder};
 use crate::data_dir::DataDir;
 use crate::output::say;
+use crate::server_client::ServerCall;
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 
@@ -25,9 +28,13 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
     let order =
         ExportOrder { project: args.project.clone(), from: args.from.clone(), to: args.to.clone() };
     order.request()?;
-    let zip = match DataDir::lock_existing(&args.data.data)? {
-        Some(dir) => export_directly(&dir, &args, &order).await?,
-        None => control::request_export(&args.data.data, &order).await?,
+    let zip = if let Some(url) = &args.url {
+        request_at(url, args.token_file.as_deref(), &order).await?
+    } else {
+        match DataDir::lock_existing(&args.data.data)? {
+            Some(dir) => export_directly(&dir, &args, &order).await?,
+            None => control::request_export(&args.data.data, &order).await?,
+        }
     };
     write(&args.out, &zip)?;
     say!("{}: {} bytes", args.out.display(), zip.len());
@@ -58,6 +65,33 @@ async fn export_directly(
     let zip = made.await;
     server.storage.close().await;
     zip
+}
+
+/// Asks the server at an address, as whoever the token is of.
+async fn request_at(
+    url: &str,
+    token_file: Option<&Path>,
+    order: &ExportOrder,
+) -> anyhow::Result<Vec<u8>> {
+    let client = target::at(url, token_file)?;
+    let mut wanted = json!({"project": order.project});
+    for (name, time) in [("from", &order.from), ("to", &order.to)] {
+        if let (Some(time), Some(wanted)) = (time, wanted.as_object_mut()) {
+            wanted.insert(name.to_owned(), time.as_str().into());
+        }
+    }
+    let made = client.ask(&ServerCall::post(&["api", "v1", "exports"], &wanted)).await?;
+    let id = made.get("id").and_then(Value::as_str).context("the export has no id")?;
+    let path = ["api", "v1", "exports", id, "bundle"];
+    let mut chunks = client.stream(&ServerCall::get(&path)).await?;
+    let mut zip = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        zip.extend_from_slice(&chunk?);
+        if zip.len() > control::MAX_BUNDLE {
+            bail!("the bundle is larger than {} bytes", control::MAX_BUNDLE);
+        }
+    }
+    Ok(zip)
 }
 
 impl ExportOrder {

@@ -2,10 +2,14 @@
 //! questions to a server, and copies into it and out of it.
 
 mod ask;
+mod copy;
 mod export;
 mod files;
 mod import;
 mod model;
+mod replica;
+mod shadow;
+mod state;
 mod test;
 
 use std::path::{Component, Path, PathBuf};
@@ -32,8 +36,12 @@ pub(super) async fn fga(command: FgaCommand) -> anyhow::Result<ExitCode> {
         FgaCommand::Model(FgaModelCommand::Combine(args)) => model::combine(&args),
         FgaCommand::Check(args) => Ok(ask::check(&args).await),
         FgaCommand::ListObjects(args) => ask::list_objects(&args).await,
-        FgaCommand::Import(args) => import::import(&args).await,
+        FgaCommand::Import(args) => match &args.from {
+            Some(from) => Box::pin(copy::copy(&args, from)).await,
+            None => import::import(&args).await,
+        },
         FgaCommand::Export(args) => export::export(&args).await,
+        FgaCommand::Shadow(args) => Box::pin(shadow::shadow(&args)).await,
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn run(
     failure.map_or(Ok(()), Err)
 }
 
-async fn wait_for_stop() -> anyhow::Result<()> {
+pub(super) async fn wait_for_stop() -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {

@@ -14,19 +14,18 @@ use super::system_rng;
 use crate::cli::fga::TargetArgs;
 use crate::config;
 use crate::data_dir::DataDir;
-use crate::fga_client::FgaClient;
+use crate::server_client::ServerClient;
 use crate::system::SystemClock;
 use crate::wiring::{Ports, Server, ServerOptions};
 
 /// The server that the flags name.
-pub(super) async fn open(args: &TargetArgs) -> anyhow::Result<FgaClient> {
+pub(super) async fn open(args: &TargetArgs) -> anyhow::Result<ServerClient> {
     if let Some(url) = &args.url {
-        let address: OperatorAddress = url.parse().context("--url")?;
-        return FgaClient::at(address, args.token_file.as_deref().map(token).transpose()?);
+        return at(url, args.token_file.as_deref());
     }
     let database = config::database(&args.data, &args.database)?;
     let Some(dir) = DataDir::lock_existing(&args.data.data)? else {
-        return Ok(FgaClient::behind_socket(&args.data.data));
+        return Ok(ServerClient::behind_socket(&args.data.data));
     };
     let rng = system_rng();
     let root = dir.root_key(args.root_key.as_deref(), &rng)?;
@@ -35,7 +34,13 @@ pub(super) async fn open(args: &TargetArgs) -> anyhow::Result<FgaClient> {
     let issuer = Issuer::parse("http://127.0.0.1:8080/")?;
     let options = ServerOptions { database, ..ServerOptions::new(issuer) };
     let server = Server::open(dir.path(), &root, options, ports).await?;
-    Ok(FgaClient::in_folder(server, dir, local_actor()?))
+    Ok(ServerClient::in_folder(server, dir, local_actor()?))
+}
+
+/// The server at an address.
+pub(super) fn at(url: &str, token_file: Option<&Path>) -> anyhow::Result<ServerClient> {
+    let address: OperatorAddress = url.parse().context("--url")?;
+    ServerClient::at(address, token_file.map(token).transpose()?)
 }
 
 /// The first line of a file: a key or a token.

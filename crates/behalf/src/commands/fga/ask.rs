@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::UNREADABLE;
 use crate::cli::fga::{FgaCheckArgs, FgaListObjectsArgs, FgaQuestionArgs};
 use crate::commands::target;
-use crate::fga_client::{FgaCall, FgaClient};
 use crate::output::{complain, say};
+use crate::server_client::{ServerCall, ServerClient};
 
 /// The exit code of a check that was answered with no.
 const DENIED: u8 = 1;
@@ -39,12 +39,12 @@ async fn ask_check(args: &FgaCheckArgs) -> anyhow::Result<bool> {
     let client = target::open(&args.question.target).await?;
     let answer = async {
         let store = store(&client, &args.question.store).await?;
-        let answer = client.ask(&FgaCall::post(&["stores", &store, "check"], &question)).await?;
+        let answer = client.ask(&ServerCall::post(&["stores", &store, "check"], &question)).await?;
         let allowed = answer.get("allowed").and_then(Value::as_bool);
         let allowed = allowed.context("the answer says neither yes nor no")?;
         if args.explain {
             let path = ["stores", &store, "behalf", "explain"];
-            let why = client.ask(&FgaCall::post(&path, &question)).await?;
+            let why = client.ask(&ServerCall::post(&path, &question)).await?;
             say!("{}", serde_json::to_string_pretty(&why)?);
         } else {
             say!("{}", if allowed { "allowed" } else { "denied" });
@@ -69,7 +69,7 @@ pub(super) async fn list_objects(args: &FgaListObjectsArgs) -> anyhow::Result<Ex
         let store = store(&client, &args.question.store).await?;
         let path = ["stores", &store, "behalf", "list-objects"];
         loop {
-            let call = FgaCall::post(&path, &Value::Object(question.clone()));
+            let call = ServerCall::post(&path, &Value::Object(question.clone()));
             let page = client.ask(&call).await?;
             for id in page.get("objects").and_then(Value::as_array).into_iter().flatten() {
                 say!("{}", id.as_str().unwrap_or_default());
@@ -100,6 +100,6 @@ fn question(args: &FgaQuestionArgs) -> anyhow::Result<Map<String, Value>> {
 }
 
 /// The id of the store that a flag names.
-pub(super) async fn store(client: &FgaClient, store: &str) -> anyhow::Result<String> {
+pub(super) async fn store(client: &ServerClient, store: &str) -> anyhow::Result<String> {
     client.find_store(store).await?.with_context(|| format!("there is no store `{store}`"))
 }

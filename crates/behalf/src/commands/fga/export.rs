@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::cli::fga::{ExportForm, FgaExportArgs};
 use crate::commands::target;
-use crate::fga_client::{FgaCall, FgaClient};
 use crate::output::complain;
+use crate::server_client::{ServerCall, ServerClient};
 
 /// The longest line that a server may send, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
@@ -42,7 +42,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-async fn write_out(client: &FgaClient, args: &FgaExportArgs) -> anyhow::Result<u64> {
+async fn write_out(client: &ServerClient, args: &FgaExportArgs) -> anyhow::Result<u64> {
     let store = super::ask::store(client, &args.store).await?;
     let head = match args.form {
         ExportForm::Ndjson => String::new(),
@@ -73,10 +73,10 @@ async fn write_out(client: &FgaClient, args: &FgaExportArgs) -> anyhow::Result<u
 }
 
 /// A store file's name and model, up to its tuples.
-async fn head(client: &FgaClient, store: &str) -> anyhow::Result<String> {
-    let about = client.ask(&FgaCall::get(&["stores", store])).await?;
+async fn head(client: &ServerClient, store: &str) -> anyhow::Result<String> {
+    let about = client.ask(&ServerCall::get(&["stores", store])).await?;
     let name = about.get("name").and_then(Value::as_str).unwrap_or_default();
-    let call = FgaCall::get(&["stores", store, "authorization-models"]).query("page_size", "1");
+    let call = ServerCall::get(&["stores", store, "authorization-models"]).query("page_size", "1");
     let page = client.ask(&call).await?;
     let latest = page.get("authorization_models").and_then(|models| models.get(0));
     let latest = latest.context("the store has no model; a store file needs one")?;
@@ -89,7 +89,7 @@ async fn head(client: &FgaClient, store: &str) -> anyhow::Result<String> {
 
 /// Writes every tuple; how many there were.
 async fn tuples(
-    client: &FgaClient,
+    client: &ServerClient,
     store: &str,
     form: ExportForm,
     out: &mut impl Write,
@@ -98,7 +98,8 @@ async fn tuples(
     if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} tuples  {per_sec}") {
         bar.set_style(style);
     }
-    let mut chunks = client.stream(&FgaCall::get(&["stores", store, "behalf", "export"])).await?;
+    let mut chunks =
+        client.stream(&ServerCall::get(&["stores", store, "behalf", "export"])).await?;
     let (mut count, mut timed) = (0_u64, 0_u64);
     let mut rest = Vec::new();
     while let Some(chunk) = chunks.next().await {

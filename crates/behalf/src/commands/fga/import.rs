@@ -15,8 +15,8 @@ use super::Root;
 use super::files::{self, Item, TupleFile};
 use crate::cli::fga::FgaImportArgs;
 use crate::commands::target;
-use crate::fga_client::{FgaCall, FgaClient};
-use crate::output::{complain, say};
+use crate::output::{complain, plain, say};
+use crate::server_client::{ServerCall, ServerClient};
 
 /// Tuples that are sent together.
 const BATCH: usize = 1_000;
@@ -27,7 +27,7 @@ const MAX_TOLD: usize = 100;
 
 pub(super) async fn import(args: &FgaImportArgs) -> anyhow::Result<ExitCode> {
     if args.files.is_empty() {
-        bail!("give files");
+        bail!("give files, or --from with the address of a server to copy");
     }
     let client = target::open(&args.target).await?;
     let outcome = Box::pin(import_files(&client, args)).await;
@@ -35,7 +35,7 @@ pub(super) async fn import(args: &FgaImportArgs) -> anyhow::Result<ExitCode> {
     outcome
 }
 
-async fn import_files(client: &FgaClient, args: &FgaImportArgs) -> anyhow::Result<ExitCode> {
+async fn import_files(client: &ServerClient, args: &FgaImportArgs) -> anyhow::Result<ExitCode> {
     let mut done = Counts::default();
     let started = Instant::now();
     for file in &args.files {
@@ -76,7 +76,7 @@ fn is_store_file(path: &Path) -> bool {
 
 /// Imports a store file: its model if it is not the latest, and its tuples.
 async fn import_store(
-    client: &FgaClient,
+    client: &ServerClient,
     path: &Path,
     args: &FgaImportArgs,
 ) -> anyhow::Result<Counts> {
@@ -93,7 +93,7 @@ async fn import_store(
             None
         }
         (None, false) => {
-            let call = FgaCall::post(&["stores"], &json!({"name": name}));
+            let call = ServerCall::post(&["stores"], &json!({"name": name}));
             let made = client.ask(&call).await?;
             let id = made.get("id").and_then(Value::as_str).context("the store has no id")?;
             say!("made the store {name}: {id}");
@@ -138,13 +138,13 @@ fn load(root: &Root) -> anyhow::Result<LoadedStore> {
 
 /// Writes the model unless it is the store's latest.
 async fn import_model(
-    client: &FgaClient,
+    client: &ServerClient,
     store: &str,
     model: &AuthorizationModel,
     is_dry_run: bool,
 ) -> anyhow::Result<()> {
     let path = ["stores", store, "authorization-models"];
-    let page = client.ask(&FgaCall::get(&path).query("page_size", "1")).await?;
+    let page = client.ask(&ServerCall::get(&path).query("page_size", "1")).await?;
     let latest = page.get("authorization_models").and_then(|models| models.get(0));
     let latest = latest.map(|latest| AuthorizationModel::from_json(&latest.to_string()));
     if latest.is_some_and(|latest| latest.is_ok_and(|latest| is_same(&latest, model))) {
@@ -155,7 +155,7 @@ async fn import_model(
         say!("would write the model");
         return Ok(());
     }
-    let call = FgaCall { method: Method::POST, body: json.into(), ..FgaCall::get(&path) };
+    let call = ServerCall { method: Method::POST, body: json.into(), ..ServerCall::get(&path) };
     let written = client.ask(&call).await.context("the model")?;
     let id = written.get("authorization_model_id").and_then(Value::as_str).unwrap_or_default();
     say!("wrote the model: {id}");
@@ -193,7 +193,7 @@ impl Counts {
 
 /// An import under way.
 struct Import<'a> {
-    client: &'a FgaClient,
+    client: &'a ServerClient,
     store: String,
     is_dry_run: bool,
     bar: ProgressBar,
@@ -204,7 +204,7 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(client: &'a FgaClient, store: String, is_dry_run: bool, file: &Path) -> Self {
+    fn new(client: &'a ServerClient, store: String, is_dry_run: bool, file: &Path) -> Self {
         let bytes = file.metadata().map_or(0, |about| about.len());
         let bar = ProgressBar::new(bytes);
         if let Ok(style) =
@@ -265,13 +265,14 @@ impl<'a> Import<'a> {
         let (places, changes): (Vec<String>, Vec<Value>) =
             batch.into_iter().map(|item| (item.place, json!({"tuple_key": item.tuple}))).unzip();
         let body = json!({"changes": changes, "dry_run": self.is_dry_run});
-        let call = FgaCall::post(&["stores", &self.store, "behalf", "merge"], &body);
+        let call = ServerCall::post(&["stores", &self.store, "behalf", "merge"], &body);
         let merged = self.client.ask(&call).await?;
         let refused = number(&merged, "refused_count");
         for refusal in merged.get("refused").and_then(Value::as_array).into_iter().flatten() {
             let index = usize::try_from(number(refusal, "index")).unwrap_or(usize::MAX);
             let place = places.get(index).map_or("", String::as_str);
             let reason = refusal.get("reason").and_then(Value::as_str).unwrap_or_default();
+            let reason = plain(reason);
             if self.counts.refused < MAX_TOLD as u64 {
                 self.bar.suspend(|| complain!("{place}: {reason}"));
             }

@@ -1,5 +1,5 @@
-//! Asks a fine-grained authorization server in OpenFGA's dialect, wherever it is: at an address, behind
-//! the control socket of a server that holds the data folder, or in that folder itself.
+//! Asks a server's API, wherever it is: at an address, behind the control socket of a server that holds
+//! the data folder, or in that folder itself. The last two answer `/stores` and below.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use behalf_egress::{Body, Call, Egress, OperatorAddress};
 use behalf_http::LocalCaller;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use url::form_urlencoded;
 
 use crate::data_dir::DataDir;
+use crate::output::plain;
 use crate::wiring::Server;
 
 /// How long one call may take.
@@ -34,7 +35,7 @@ pub(crate) const USER_AGENT: &str = concat!("Behalf/", env!("CARGO_PKG_VERSION")
 
 /// A server; clones share it.
 #[derive(Clone)]
-pub(crate) struct FgaClient(Arc<Place>);
+pub(crate) struct ServerClient(Arc<Place>);
 
 enum Place {
     Address { egress: Egress, address: OperatorAddress, token: Option<Secret<String>> },
@@ -44,7 +45,7 @@ enum Place {
 
 /// A call; its path is below the server's address.
 #[derive(Clone, Debug)]
-pub(crate) struct FgaCall<'a> {
+pub(crate) struct ServerCall<'a> {
     pub(crate) method: Method,
     pub(crate) path: Vec<&'a str>,
     pub(crate) query: Vec<(&'a str, &'a str)>,
@@ -54,12 +55,13 @@ pub(crate) struct FgaCall<'a> {
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub(crate) struct FgaAnswer {
+pub(crate) struct ServerAnswer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl<'a> FgaCall<'a> {
+impl<'a> ServerCall<'a> {
     pub(crate) fn get(path: &[&'a str]) -> Self {
         let (path, body) = (path.to_vec(), Bytes::new());
         Self { method: Method::GET, path, query: Vec::new(), body }
@@ -68,6 +70,10 @@ impl<'a> FgaCall<'a> {
     pub(crate) fn post(path: &[&'a str], body: &Value) -> Self {
         let body = Bytes::from(body.to_string());
         Self { method: Method::POST, body, ..Self::get(path) }
+    }
+
+    pub(crate) fn put(path: &[&'a str], body: &Value) -> Self {
+        Self { method: Method::PUT, ..Self::post(path, body) }
     }
 
     /// With one more query parameter, unless it is empty.
@@ -89,7 +95,7 @@ impl<'a> FgaCall<'a> {
     }
 }
 
-impl FgaAnswer {
+impl ServerAnswer {
     /// The answer's JSON, if its status is a success.
     ///
     /// # Errors
@@ -104,22 +110,36 @@ impl FgaAnswer {
         serde_json::from_slice(&self.body).context("the answer is no JSON")
     }
 
+    /// The error's code, or nothing.
+    pub(crate) fn code(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body.get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// What the server says is wrong.
     pub(crate) fn problem(&self) -> String {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let text = body.get("message").and_then(Value::as_str).unwrap_or_default();
-        match (self.status.as_u16(), text) {
+        // OpenFGA's word, and RFC 9457's.
+        let text = ["message", "detail", "title"].iter().find_map(|name| body.get(*name)?.as_str());
+        let text = text.unwrap_or_default();
+        let text: String = plain(text).chars().take(500).collect();
+        match (self.status.as_u16(), text.as_str()) {
             (status, "") => format!("the server answered {status}"),
             (status @ (401 | 403), text) => format!("the server answered {status}: {text}"),
             (_, text) => text.to_owned(),
         }
+    }
+
+    /// The revision that answered, at a Behalf server.
+    pub(crate) fn revision(&self) -> Option<u64> {
+        self.headers.get("behalf-revision")?.to_str().ok()?.parse().ok()
     }
 }
 
 /// The parts of an answer's body, as they come.
 pub(crate) type Chunks = std::pin::Pin<Box<dyn Stream<Item = anyhow::Result<Bytes>> + Send>>;
 
-impl FgaClient {
+impl ServerClient {
     /// The server at an address.
     ///
     /// # Errors
@@ -165,14 +185,14 @@ impl FgaClient {
     ///
     /// # Errors
     /// When no answer comes, or one larger than 64 MiB.
-    pub(crate) async fn call(&self, call: &FgaCall<'_>) -> anyhow::Result<FgaAnswer> {
+    pub(crate) async fn call(&self, call: &ServerCall<'_>) -> anyhow::Result<ServerAnswer> {
         match &*self.0 {
             Place::Address { egress, address, token } => {
                 let request = over_network(call, address, token.as_ref());
                 let request = request.timeout(TIMEOUT).bytes_max(BYTES_MAX);
                 let answer = egress.send(&request).await.with_context(|| address.to_string())?;
-                let behalf_egress::Answer { status, body, .. } = answer;
-                Ok(FgaAnswer { status, body })
+                let behalf_egress::Answer { status, headers, body } = answer;
+                Ok(ServerAnswer { status, headers, body })
             }
             Place::Socket { dir, sender } => {
                 let answer = over_socket(dir, sender, call);
@@ -191,7 +211,7 @@ impl FgaClient {
     ///
     /// # Errors
     /// When no answer comes, or one that is no success.
-    pub(crate) async fn stream(&self, call: &FgaCall<'_>) -> anyhow::Result<Chunks> {
+    pub(crate) async fn stream(&self, call: &ServerCall<'_>) -> anyhow::Result<Chunks> {
         let (status, chunks): (StatusCode, Chunks) = match &*self.0 {
             Place::Address { egress, address, token } => {
                 let request = over_network(call, address, token.as_ref()).bytes_max(usize::MAX);
@@ -218,7 +238,7 @@ impl FgaClient {
         while let Some(Ok(chunk)) = chunks.next().await {
             body.extend_from_slice(&chunk);
         }
-        let answer = FgaAnswer { status, body: body.into() };
+        let answer = ServerAnswer { status, headers: HeaderMap::new(), body: body.into() };
         bail!("{}", answer.problem())
     }
 
@@ -226,7 +246,7 @@ impl FgaClient {
     ///
     /// # Errors
     /// When no answer comes, or one that is no success.
-    pub(crate) async fn ask(&self, call: &FgaCall<'_>) -> anyhow::Result<Value> {
+    pub(crate) async fn ask(&self, call: &ServerCall<'_>) -> anyhow::Result<Value> {
         self.call(call).await?.json()
     }
 
@@ -236,14 +256,14 @@ impl FgaClient {
     /// When there is none, or several have the name.
     pub(crate) async fn find_store(&self, store: &str) -> anyhow::Result<Option<String>> {
         if is_ulid(store) {
-            let answer = self.call(&FgaCall::get(&["stores", store])).await?;
+            let answer = self.call(&ServerCall::get(&["stores", store])).await?;
             if answer.status == StatusCode::NOT_FOUND {
                 return Ok(None);
             }
             answer.json()?;
             return Ok(Some(store.to_owned()));
         }
-        let call = FgaCall::get(&["stores"]).query("name", store);
+        let call = ServerCall::get(&["stores"]).query("name", store);
         let answer = self.ask(&call).await?;
         let stores = answer.get("stores").and_then(Value::as_array).cloned().unwrap_or_default();
         // A server that does not know the filter gives every store.
@@ -263,7 +283,7 @@ pub(crate) fn is_ulid(text: &str) -> bool {
 }
 
 fn over_network<'a>(
-    call: &'a FgaCall<'a>,
+    call: &'a ServerCall<'a>,
     address: &OperatorAddress,
     token: Option<&'a Secret<String>>,
 ) -> Call<'a> {
@@ -280,7 +300,7 @@ fn over_network<'a>(
     request.body(Body::Raw("application/json", call.body.clone()))
 }
 
-fn request_of<B>(call: &FgaCall<'_>, body: B) -> anyhow::Result<Request<B>> {
+fn request_of<B>(call: &ServerCall<'_>, body: B) -> anyhow::Result<Request<B>> {
     let request = Request::builder().method(call.method.clone()).uri(call.target());
     Ok(request.header(header::CONTENT_TYPE, "application/json").body(body)?)
 }
@@ -288,7 +308,7 @@ fn request_of<B>(call: &FgaCall<'_>, body: B) -> anyhow::Result<Request<B>> {
 async fn over_socket(
     dir: &Path,
     shared: &Mutex<Option<SendRequest<Full<Bytes>>>>,
-    call: &FgaCall<'_>,
+    call: &ServerCall<'_>,
 ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
     let mut held = shared.lock().await;
     let mut sender = match held.as_ref().filter(|sender| !sender.is_closed()) {
@@ -315,14 +335,14 @@ async fn over_socket(
 async fn in_process(
     server: &Server,
     actor: &Actor,
-    call: &FgaCall<'_>,
+    call: &ServerCall<'_>,
 ) -> anyhow::Result<axum::response::Response> {
     let mut request = request_of(call, AxumBody::from(call.body.clone()))?;
     request.extensions_mut().insert(LocalCaller(actor.clone()));
     Ok(server.router.clone().oneshot(request).await?)
 }
 
-async fn whole<B>(parts: http::response::Parts, body: Limited<B>) -> anyhow::Result<FgaAnswer>
+async fn whole<B>(parts: http::response::Parts, body: Limited<B>) -> anyhow::Result<ServerAnswer>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -330,5 +350,5 @@ where
     let body = tokio::time::timeout(TIMEOUT, body.collect()).await;
     let body = body.context("the answer does not end")?;
     let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
-    Ok(FgaAnswer { status: parts.status, body })
+    Ok(ServerAnswer { status: parts.status, headers: parts.headers, body })
 }

@@ -1,0 +1,169 @@
+//! `behalf fga shadow`: stands in front of a live OpenFGA, hands every request on to it and its answer
+//! back, and compares that with what Behalf answers from a copy that it keeps beside it.
+
+mod compare;
+mod figures;
+mod follow;
+mod judge;
+mod proxy;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use behalf_egress::{Egress, OperatorAddress};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::replica::Replica;
+use super::state::StateFile;
+use crate::cli::fga::FgaShadowArgs;
+use crate::commands::{serve, target};
+use crate::config::is_loopback;
+use crate::dev_ca::ServerCertificate;
+use crate::output::say;
+use crate::sequencer;
+use crate::server::Listener;
+use crate::server_client::{ServerClient, USER_AGENT};
+use figures::{Latencies, Summary};
+use follow::Follower;
+use judge::{Judge, WORKERS};
+use proxy::Proxy;
+
+/// How often the live line is drawn.
+const DRAW: Duration = Duration::from_millis(250);
+/// How long comparisons may go on once the proxy has stopped.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn shadow(args: &FgaShadowArgs) -> anyhow::Result<ExitCode> {
+    if !is_loopback(&args.http) && args.tls_cert.is_none() && !args.trust_proxy {
+        bail!(
+            "plain HTTP on {} carries the clients' tokens past other machines: give --tls-cert and \
+             --tls-key, or --trust-proxy when a TLS proxy or a private network stands in front",
+            args.http
+        );
+    }
+    let certificate = match (&args.tls_cert, &args.tls_key) {
+        (Some(chain), Some(key)) => Some(ServerCertificate::read(chain, key)?.into_config()?),
+        _ => None,
+    };
+    let upstream: OperatorAddress = args.upstream.parse().context("--upstream")?;
+    let token = args.upstream_token_file.as_deref().map(target::token).transpose()?;
+    let source = ServerClient::at(upstream.clone(), token)?;
+    let listener = Listener::bind(&args.http, certificate).await?;
+    let ours = target::open(&args.target).await?;
+    let outcome = Box::pin(run(args, upstream, source, &ours, listener)).await;
+    ours.close().await?;
+    let summary = outcome?;
+    print(&summary);
+    let is_clean = summary.all.different.get() == 0;
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn run(
+    args: &FgaShadowArgs,
+    upstream: OperatorAddress,
+    source: ServerClient,
+    ours: &ServerClient,
+    listener: Listener,
+) -> anyhow::Result<Arc<Summary>> {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    let path = super::copy::state_path(args.state.as_deref(), &args.target, &upstream);
+    let state = StateFile::open(&path, upstream.as_str(), &super::copy::place(&args.target))?;
+    let replica =
+        Replica::new(source.clone(), ours.clone(), args.from_store.clone(), state)?.beside(&bar);
+    let (summary, follower) = (Arc::new(Summary::default()), Follower::new());
+    let egress = Egress::new(USER_AGENT)?;
+    let (proxy, samples) =
+        Proxy::new(egress, upstream.clone(), Arc::clone(&summary), Arc::clone(&follower));
+    let judge = Judge::new(
+        ours.clone(),
+        source,
+        Arc::clone(&summary),
+        Arc::clone(&follower),
+        bar.clone(),
+        args.report.as_deref(),
+    )?;
+    let (stop, stopped) = watch::channel(false);
+    let (tasks, comparisons) = (TaskTracker::new(), TaskTracker::new());
+    let samples = Arc::new(tokio::sync::Mutex::new(samples));
+    for _worker in 0..WORKERS {
+        let judge = Arc::clone(&judge);
+        comparisons.spawn(judge.run(Arc::clone(&samples), comparisons.clone()));
+    }
+    if let Some(server) = ours.folder() {
+        tasks.spawn(sequencer::run(server.ledger.clone(), stopped.clone()));
+    }
+    let following = tasks.spawn(Arc::clone(&follower).run(replica, stopped.clone()));
+    tasks.spawn(draw(bar.clone(), Arc::clone(&summary), stopped.clone()));
+    let address = listener.local_addr()?;
+    say!("answers as {upstream} does, on {address}; the report is at /shadow/report there");
+    let serving = tasks.spawn(listener.serve(proxy::router(Arc::new(proxy)), stopped));
+    serve::wait_for_stop().await?;
+    stop.send_replace(true);
+    serving.await.context("the proxy ended early")?;
+    comparisons.close();
+    if tokio::time::timeout(DRAIN, comparisons.wait()).await.is_err() {
+        judge.bar.suspend(|| crate::output::complain!("some comparisons were given up"));
+    }
+    following.await.context("the copy ended early")?.finish();
+    tasks.close();
+    tasks.wait().await;
+    bar.finish_and_clear();
+    Ok(summary)
+}
+
+/// The live line, on a terminal.
+async fn draw(bar: ProgressBar, summary: Arc<Summary>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let all = &summary.all;
+        bar.set_message(format!(
+            "{} compared, {} differ, {} settled, {} shed   upstream {}   behalf {}",
+            HumanCount(all.compared()),
+            HumanCount(all.different.get()),
+            HumanCount(all.settled.get()),
+            HumanCount(summary.shed.get()),
+            latency(&all.upstream),
+            latency(&all.behalf),
+        ));
+        bar.tick();
+        tokio::select! {
+            () = tokio::time::sleep(DRAW) => {}
+            _ = stopped.wait_for(|is_over| *is_over) => return,
+        }
+    }
+}
+
+fn latency(latencies: &Latencies) -> String {
+    match (latencies.percentile(50), latencies.percentile(99)) {
+        (Some(p50), Some(p99)) => format!("p50 {p50:.2} ms, p99 {p99:.2} ms"),
+        _ => "-".to_owned(),
+    }
+}
+
+fn print(summary: &Summary) {
+    let all = &summary.all;
+    say!(
+        "compared {} answers: {} the same, {} different, {} the same once the copy had caught up, {} \
+         cut off by the upstream",
+        HumanCount(all.compared()),
+        HumanCount(all.same.get()),
+        HumanCount(all.different.get()),
+        HumanCount(all.settled.get()),
+        HumanCount(all.truncated.get())
+    );
+    say!(
+        "not compared: {} cannot be, {} about stores that are not copied, {} without an answer of ours, \
+         {} shed",
+        HumanCount(all.incomparable.get()),
+        HumanCount(summary.not_copied.get()),
+        HumanCount(summary.behalf_failures.get()),
+        HumanCount(summary.shed.get())
+    );
+    say!("upstream {}; behalf {}", latency(&all.upstream), latency(&all.behalf));
+}
