@@ -754,6 +754,65 @@ fn an_answer_is_handed_on_as_it_comes_whatever_becomes_of_ours() {
     shadow.stop();
 }
 
+#[test]
+fn what_clients_change_through_the_proxy_comes_to_a_server_at_an_address() {
+    let (there, here) = (folder(UPSTREAM), folder(UPSTREAM));
+    let (upstream, ours) = (Server::start(there.path()), Server::start(here.path()));
+    let url = format!("http://127.0.0.1:{}", ours.port);
+    let target = ["--url", &url, "--token-file", "token", "--upstream-token-file", "token"];
+    let shadow = Shadow::start(
+        &here,
+        upstream.port,
+        &[target.as_slice(), &["--from-store", STORE]].concat(),
+    );
+    let models = get(shadow.port, &format!("/stores/{STORE}/authorization-models"));
+    let model = models["authorization_models"][0]["id"].as_str().unwrap();
+    let assertions = json!({"assertions": [
+        {"tuple_key": tuple("user:u1", "can_read", "page:1"), "expectation": false}]});
+    let path = format!("/stores/{STORE}/assertions/{model}");
+    wait_until("the model is copied", || {
+        exchange(ours.port, &path, "").unwrap().0.contains(" 200 ")
+    });
+    put(shadow.port, &path, &assertions);
+    wait_until("the assertions are copied", || get(ours.port, &path) == get(upstream.port, &path));
+    shadow.stop();
+    upstream.kill();
+    ours.kill();
+}
+
+#[test]
+fn a_question_that_was_lost_is_asked_again_and_a_write_is_not() {
+    let here = folder(SETUP);
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let log = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in upstream.incoming() {
+            let mut stream = stream.unwrap();
+            let Some(request) = Scripting::read(&mut stream) else { continue };
+            let before = {
+                let mut log = log.lock().unwrap();
+                log.push(request.path.clone());
+                log.iter().filter(|path| **path == request.path).count()
+            };
+            // The first of each is lost with its connection.
+            if before > 1 {
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+    });
+    let shadow = Shadow::start(&here, port, &["--data", "data"]);
+    for (path, status) in [("/stores/S/check", "200"), ("/stores/S/write", "502")] {
+        let (head, _) = exchange(shadow.port, path, "{\"a\":1}").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}");
+        let count = seen.lock().unwrap().iter().filter(|seen| **seen == path).count();
+        assert_eq!(count, if status == "200" { 2 } else { 1 }, "{path}");
+    }
+    shadow.stop();
+}
+
 fn put(port: u16, path: &str, body: &Value) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let body = body.to_string();

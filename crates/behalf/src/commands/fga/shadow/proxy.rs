@@ -144,8 +144,22 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
     for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
         headers.remove(name);
     }
-    let asked = Instant::now();
-    let forwarded = proxy.egress.forward(address, parts.method, headers, question.clone()).await;
+    // A question that was lost with an old connection may be asked again, as a client would; a write
+    // only if it was never sent.
+    let is_read = parts.method == Method::GET || matches!(kind, Kind::Question(..));
+    let mut asked = Instant::now();
+    let method = parts.method.clone();
+    let sent = proxy.egress.forward(address.clone(), method, headers.clone(), question.clone());
+    let mut forwarded = sent.await;
+    let is_lost = match &forwarded {
+        Err(error) => is_read || error.is_unsent(),
+        Ok(_) => false,
+    };
+    if is_lost {
+        asked = Instant::now();
+        let sent = proxy.egress.forward(address, parts.method, headers, question.clone());
+        forwarded = sent.await;
+    }
     let answer = match forwarded {
         Ok(answer) => answer,
         Err(error) => return no_answer(&proxy, &error),
@@ -154,7 +168,7 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let tee = Tee {
-        watched: Some(Watched { kind, question, status, asked, length, answer: BytesMut::new() }),
+        watched: Some(Watched::new(&proxy.room, kind, question, status, asked, length)),
         chunks: Box::pin(answer.into_chunks()),
         _turn: turn,
         proxy,
@@ -196,7 +210,48 @@ struct Watched {
     status: StatusCode,
     asked: Instant,
     length: Option<usize>,
+    received: usize,
     answer: BytesMut,
+    /// What question and answer take of the room for those that wait. None when there is no more, or
+    /// nothing to compare; then the answer is not kept.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Watched {
+    fn new(
+        room: &Arc<Semaphore>,
+        kind: Kind,
+        question: Bytes,
+        status: StatusCode,
+        asked: Instant,
+        length: Option<usize>,
+    ) -> Self {
+        let is_question = matches!(kind, Kind::Question(..));
+        let bytes = question.len().saturating_add(1_024);
+        let room = if is_question { take_room(room, bytes) } else { None };
+        let answer = BytesMut::new();
+        Self { kind, question, status, asked, length, received: 0, answer, room }
+    }
+
+    fn keep(&mut self, chunk: &Bytes, room: &Arc<Semaphore>) {
+        self.received = self.received.saturating_add(chunk.len());
+        let Some(held) = &mut self.room else { return };
+        match take_room(room, chunk.len()) {
+            Some(more) if self.received <= ANSWER_MAX => {
+                held.merge(more);
+                self.answer.extend_from_slice(chunk);
+            }
+            _ => {
+                self.room = None;
+                self.answer = BytesMut::new();
+            }
+        }
+    }
+}
+
+fn take_room(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let bytes = u32::try_from(bytes).ok()?;
+    Arc::clone(room).try_acquire_many_owned(bytes).ok()
 }
 
 /// An answer on its way to the client.
@@ -210,7 +265,10 @@ struct Tee {
 impl Tee {
     fn into_stream(mut self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         // Without a body there is nothing whose end would be seen.
-        if self.watched.as_ref().is_some_and(|watched| watched.length == Some(0)) {
+        let is_empty = |watched: &Watched| {
+            watched.length == Some(0) || watched.status == StatusCode::NO_CONTENT
+        };
+        if self.watched.as_ref().is_some_and(is_empty) {
             self.end();
         }
         futures_util::stream::unfold(self, async |mut tee| {
@@ -223,12 +281,9 @@ impl Tee {
         match self.chunks.next().await {
             Some(Ok(chunk)) => {
                 if let Some(watched) = &mut self.watched {
-                    watched.answer.extend_from_slice(&chunk);
-                    let received = watched.answer.len();
-                    if received > ANSWER_MAX {
-                        self.end_unread();
-                    } else if watched.length == Some(received) {
-                        // Whoever knows the length does not look for an end.
+                    watched.keep(&chunk, &self.proxy.room);
+                    // Whoever knows the length does not look for an end.
+                    if watched.length == Some(watched.received) {
                         self.end();
                     }
                 }
@@ -248,22 +303,10 @@ impl Tee {
         }
     }
 
-    fn end_unread(&mut self) {
-        match self.watched.take() {
-            Some(Watched { kind: Kind::Question(operation, _), .. }) => {
-                self.proxy.summary.add(operation, |figures| figures.incomparable.add());
-            }
-            Some(Watched { kind: Kind::Change(assertions), .. }) => {
-                self.proxy.follower.kick(assertions);
-            }
-            _ => {}
-        }
-    }
-
     /// The answer is whole.
     fn end(&mut self) {
         let Some(watched) = self.watched.take() else { return };
-        let Watched { kind, question, status, asked, answer, .. } = watched;
+        let Watched { kind, question, status, asked, answer, room, .. } = watched;
         let took = asked.elapsed();
         match kind {
             Kind::Other => {}
@@ -276,24 +319,26 @@ impl Tee {
                 if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {}
             Kind::Question(operation, store) => {
                 let seen = Seen { status, body: answer.freeze(), took };
-                put_aside(&self.proxy, operation, store, question, seen);
+                put_aside(&self.proxy, (operation, store), question, seen, room);
             }
         }
     }
 }
 
 /// Puts a question aside if there is room. Nothing waits for it.
-fn put_aside(proxy: &Proxy, operation: Operation, store: String, question: Bytes, seen: Seen) {
-    let Proxy { summary, follower, samples, room, .. } = proxy;
+fn put_aside(
+    proxy: &Proxy,
+    (operation, store): (Operation, String),
+    question: Bytes,
+    seen: Seen,
+    room: Option<OwnedSemaphorePermit>,
+) {
+    let Proxy { summary, follower, samples, .. } = proxy;
     summary.add(operation, |figures| figures.upstream.add(seen.took));
     if !follower.is_copied(&store) {
         return summary.not_copied.add();
     }
-    let bytes = question.len().saturating_add(seen.body.len()).saturating_add(1_024);
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let Ok(room) = Arc::clone(room).try_acquire_many_owned(bytes) else {
-        return summary.shed.add();
-    };
+    let Some(room) = room else { return summary.shed.add() };
     let sample = Sample { operation, store, question, seen, _room: room };
     if samples.try_send(sample).is_err() {
         summary.shed.add();
