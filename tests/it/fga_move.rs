@@ -126,8 +126,7 @@ fn a_copy_has_the_same_ids_models_assertions_and_tuples_and_goes_on_where_it_was
     let upstream = Server::start(there.path());
     fill(&there, 1_234);
     let first = get(upstream.port, &format!("/stores/{STORE}/authorization-models"));
-    let first = first["authorization_models"][0].clone();
-    let mut second = first.clone();
+    let mut second = first["authorization_models"][0].clone();
     second["type_definitions"].as_array_mut().unwrap().push(json!({"type": "robot"}));
     let second = post(upstream.port, &format!("/stores/{STORE}/authorization-models"), &second);
     let second = second["authorization_model_id"].as_str().unwrap();
@@ -481,7 +480,7 @@ fn the_proxy_answers_as_the_upstream_and_finds_no_difference_between_equals() {
     }
     // A write through the proxy is in force there at once, and here soon after.
     let key = tuple("user:fresh", "writer", "page:1");
-    write(shadow.port, &[key.clone()]);
+    write(shadow.port, std::slice::from_ref(&key));
     assert_eq!(
         post(upstream.port, &format!("/stores/{STORE}/check"), &json!({"tuple_key": key}))["allowed"],
         true
@@ -844,8 +843,9 @@ fn body_of((head, text): &(String, String)) -> String {
     let (mut body, mut rest) = (String::new(), text.as_str());
     while let Some((length, more)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).unwrap();
-        body.push_str(&more[..length]);
-        rest = more[length..].trim_start_matches("\r\n");
+        let (part, more) = more.split_at(length);
+        body.push_str(part);
+        rest = more.trim_start_matches("\r\n");
     }
     body
 }
