@@ -37,7 +37,8 @@ pub use model::{
 };
 pub use store::{
     Change, DeleteKey, FgaStore, Footprint, History, MAX_CONDITION_CONTEXT_BYTES,
-    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, SnapshotError, WriteRequest,
+    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, SnapshotError, SnapshotReader,
+    TupleFilter, WriteRequest,
 };
 pub use store_file::{
     Assertion, CheckTest, Failure, ListObjectsTest, ListUsersTest, LoadedStore, ModelSource,

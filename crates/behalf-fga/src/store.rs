@@ -23,13 +23,15 @@ mod codec;
 mod history;
 mod names;
 mod paged;
+mod read;
 mod rows;
 mod snapshot;
 mod write;
 
 pub use changes::Change;
-pub use codec::SnapshotError;
+pub use codec::{SnapshotError, SnapshotReader};
 pub use history::History;
+pub use read::TupleFilter;
 pub use snapshot::{Footprint, Revision, Snapshot};
 pub use write::{
     DeleteKey, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE, OnConflict, WriteRequest,
@@ -44,6 +46,7 @@ use std::sync::Arc;
 use crate::engine::StoreModel;
 use crate::error::WriteError;
 use crate::model::{AuthorizationModel, InvalidModel};
+use crate::tuple::TupleKey;
 
 /// The writer's side of a store.
 ///
@@ -96,6 +99,20 @@ impl FgaStore {
         request: &WriteRequest,
     ) -> Result<Vec<Change>, WriteError> {
         write::plan(&self.head, model, request)
+    }
+
+    /// As [`FgaStore::plan_write`] for many tuples to add: those that exist are passed over, and of
+    /// several with one key the last counts. How many there may be is for the caller to say.
+    ///
+    /// # Errors
+    /// As [`FgaStore::plan_write`].
+    pub fn plan_import(
+        &self,
+        model: &StoreModel,
+        tuples: Vec<TupleKey>,
+        now_micros: Option<i64>,
+    ) -> Result<Vec<Change>, WriteError> {
+        write::plan_import(&self.head, model, tuples, now_micros)
     }
 
     /// Applies changes in order, as one new revision.

@@ -1,30 +1,40 @@
 //! A store's version as bytes: a file that a start reads instead of the whole log.
 //!
-//! The file begins with a magic text, the format's number, and the id of the store it is of; it
-//! ends with a checksum over everything before. Names are kept in the order of their numbers and
-//! rows as they are in memory, so that a version read back gives the same numbers, pages of lists
-//! go on, and the changes after it are applied as if it had never been away.
+//! The file begins with a magic text, the format's number, and a label in which its owner says what
+//! it is of; then come blocks, each with a checksum. Names are kept in the order of their numbers
+//! and rows as they are in memory, so that a version read back gives the same numbers, pages of
+//! lists go on, and the changes after it are applied as if it had never been away.
 //!
-//! Everything is checked before it is believed: lengths against what is there, numbers against what
-//! there is. A file that does not pass is refused as a whole, and the log is read instead.
+//! Everything is checked before it is believed: blocks against their sums, lengths against what is
+//! there, numbers against what there is. A file that does not pass is refused as a whole, and the
+//! log is read instead.
 
+mod blocks;
+
+use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::blocks::{Reader, Writer};
 use super::names::{Names, SCRATCH};
-use super::rows::Rows;
+use super::rows::{Edge, Rows};
 use super::snapshot::{
     BackEdge, GuardedEdge, HeldGuard, Revision, Snapshot, SubjectKind, Table, TableKey,
 };
 use crate::tuple::{TupleCondition, Validity};
 
-const MAGIC: &[u8; 8] = b"behalfga";
-/// Raised with every change of the format; other numbers are refused.
-const FORMAT: u32 = 1;
+const MAGIC: [u8; 8] = *b"behalfga";
+/// Raised with every change of the format, and of what applying a change does: other numbers are
+/// refused.
+const FORMAT: u32 = 2;
 /// No number: a wildcard's or a plain object's place in a table key.
 const NONE: u32 = u32::MAX;
 const WILDCARD: u32 = u32::MAX - 1;
+/// Edges of one row that are kept together; a longer row comes in several runs.
+const RUN: usize = 4096;
+/// Names that are kept together.
+const NAMES: u32 = 64;
 
 /// Why bytes are not the snapshot that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -41,269 +51,310 @@ pub enum SnapshotError {
     /// They were cut off or changed.
     #[error("the snapshot is damaged")]
     Damaged,
+    /// They could not be read.
+    #[error("the snapshot cannot be read: {0}")]
+    Unreadable(io::ErrorKind),
 }
 
 impl Snapshot {
-    /// The version as bytes; `store_id` says which store's it is.
-    pub fn encode(&self, store_id: &str) -> Vec<u8> {
-        let mut out = Writer { bytes: Vec::new() };
-        out.bytes.extend_from_slice(MAGIC);
-        out.number(FORMAT);
-        out.text(store_id);
-        out.long(self.revision().0);
-        out.names(&self.types);
-        out.names(&self.relations);
-        self.objects.iter().for_each(|names| out.names(names));
-        out.count(self.tables.len());
-        self.tables.iter().for_each(|table| out.table(table));
-        let checksum = checksum(&out.bytes);
-        out.long(checksum);
-        out.bytes
-    }
-
-    /// Reads a version back.
+    /// Writes the version to `out`, in many small pieces; `label` says what it is of.
     ///
     /// # Errors
-    /// When the bytes are not a whole snapshot of this store in this format.
-    pub fn decode(bytes: &[u8], store_id: &str) -> Result<Self, SnapshotError> {
-        let mut head = Reader { bytes };
-        if head.take(MAGIC.len()) != Ok(MAGIC.as_slice()) {
-            return Err(SnapshotError::NotASnapshot);
+    /// Those of `out`.
+    pub fn write_to(&self, label: &str, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut out = Writer::begin(out, &[&MAGIC[..], &FORMAT.to_le_bytes()].concat())?;
+        out.text(label)?;
+        out.end_block()?;
+        out.long(self.revision().0);
+        write_names(&mut out, &self.types)?;
+        write_names(&mut out, &self.relations)?;
+        for names in &self.objects {
+            write_names(&mut out, names)?;
         }
-        let format = head.number()?;
-        if format != FORMAT {
-            return Err(SnapshotError::Format(format));
+        out.long(self.tables.len() as u64);
+        for table in &self.tables {
+            write_table(&mut out, table)?;
         }
-        let body = bytes.len().checked_sub(8).and_then(|end| bytes.split_at_checked(end));
-        let (body, sum) = body.ok_or(SnapshotError::Damaged)?;
-        if (Reader { bytes: sum }).long()? != checksum(body) {
-            return Err(SnapshotError::Damaged);
+        out.end()
+    }
+
+    /// The version as bytes; `label` says what it is of.
+    pub fn encode(&self, label: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // Memory takes whatever it is given, and a label is short.
+        if self.write_to(label, &mut bytes).is_err() {
+            bytes.clear();
         }
-        let mut reader = Reader { bytes: body };
-        reader.take(MAGIC.len() + FORMAT.to_le_bytes().len())?;
-        if reader.text()? != store_id {
+        bytes
+    }
+
+    /// Reads a version back that was given this label.
+    ///
+    /// # Errors
+    /// When the bytes are not a whole snapshot with this label in this format.
+    pub fn decode(bytes: &[u8], label: &str) -> Result<Self, SnapshotError> {
+        let reader = SnapshotReader::open(bytes, bytes.len() as u64)?;
+        if reader.label() != label {
             return Err(SnapshotError::AnotherStore);
         }
-        let snapshot = reader.snapshot()?;
-        if reader.bytes.is_empty() { Ok(snapshot) } else { Err(SnapshotError::Damaged) }
+        reader.read()
     }
 }
 
-struct Writer {
-    bytes: Vec<u8>,
+/// A snapshot of which only the label has been read.
+pub struct SnapshotReader<R> {
+    reader: Reader<R>,
+    label: String,
 }
 
-impl Writer {
-    fn number(&mut self, number: u32) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn long(&mut self, number: u64) {
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn count(&mut self, count: usize) {
-        self.long(count as u64);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    fn names(&mut self, names: &Names) {
-        self.number(names.count());
-        for number in 0..names.count() {
-            let name = names.name(number).unwrap_or_default();
-            self.number(u32::try_from(name.len()).unwrap_or(u32::MAX));
-            self.bytes.extend_from_slice(name.as_bytes());
-        }
-    }
-
-    fn table(&mut self, table: &Table) {
-        let TableKey { object_type, relation, subject_type, subject } = table.key;
-        let kind = match subject {
-            SubjectKind::Object => NONE,
-            SubjectKind::Wildcard => WILDCARD,
-            SubjectKind::Userset(relation) => relation,
-        };
-        [object_type, relation, subject_type, kind].into_iter().for_each(|n| self.number(n));
-        self.count(table.plain.len());
-        for (object, subject) in table.plain.all() {
-            self.number(object);
-            self.number(*subject);
-        }
-        self.count(table.reverse.len());
-        for (subject, edge) in table.reverse.all() {
-            self.number(subject);
-            self.number(edge.bits());
-        }
-        self.count(table.guarded.len());
-        for (object, edge) in table.guarded.all() {
-            self.number(object);
-            self.number(edge.subject);
-            let HeldGuard { condition, validity } = &*edge.held;
-            let guard = (condition, validity);
-            self.text(&serde_json::to_string(&guard).unwrap_or_default());
-        }
+impl<R> std::fmt::Debug for SnapshotReader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotReader").field("label", &self.label).finish_non_exhaustive()
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+impl<R: io::Read> SnapshotReader<R> {
+    /// Reads the label of a snapshot; `input` gives `length` bytes.
+    ///
+    /// # Errors
+    /// When they do not begin as a snapshot in this format.
+    pub fn open(input: R, length: u64) -> Result<Self, SnapshotError> {
+        let (mut reader, magic) =
+            Reader::begin::<12>(input, length).map_err(|error| match error {
+                SnapshotError::Damaged => SnapshotError::NotASnapshot,
+                other => other,
+            })?;
+        let (name, format) = magic.split_at(MAGIC.len());
+        if name != MAGIC {
+            return Err(SnapshotError::NotASnapshot);
+        }
+        let format = format.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        if format != Some(FORMAT) {
+            return Err(SnapshotError::Format(format.unwrap_or_default()));
+        }
+        let label = reader.text()?.to_owned();
+        Ok(Self { reader, label })
+    }
+
+    /// What the snapshot was said to be of.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Reads the version.
+    ///
+    /// # Errors
+    /// When it is not whole.
+    pub fn read(mut self) -> Result<Snapshot, SnapshotError> {
+        let snapshot = read_snapshot(&mut self.reader)?;
+        self.reader.end()?;
+        Ok(snapshot)
+    }
+}
+
+/// How many; then the lengths of some names, and the names.
+fn write_names(out: &mut Writer<'_>, names: &Names) -> io::Result<()> {
+    out.number(names.count());
+    let name = |number| names.name(number).unwrap_or_default();
+    for first in (0..names.count()).step_by(NAMES as usize) {
+        let numbers = first..names.count().min(first + NAMES);
+        for number in numbers.clone() {
+            let length = u32::try_from(name(number).len());
+            out.number(length.map_err(|_| io::ErrorKind::InvalidInput)?);
+        }
+        numbers.for_each(|number| out.bytes(name(number).as_bytes()));
+        out.end_item()?;
+    }
+    Ok(())
+}
+
+fn write_table(out: &mut Writer<'_>, table: &Table) -> io::Result<()> {
+    let TableKey { object_type, relation, subject_type, subject } = table.key;
+    let kind = match subject {
+        SubjectKind::Object => NONE,
+        SubjectKind::Wildcard => WILDCARD,
+        SubjectKind::Userset(relation) => relation,
+    };
+    [object_type, relation, subject_type, kind].into_iter().for_each(|n| out.number(n));
+    write_rows(out, &table.plain, |subject| *subject)?;
+    write_rows(out, &table.reverse, |edge| edge.bits())?;
+    out.long(table.guarded.len() as u64);
+    for (object, edge) in table.guarded.all() {
+        out.number(object);
+        out.number(edge.subject);
+        let HeldGuard { condition, validity } = &*edge.held;
+        out.text(&serde_json::to_string(&(condition, validity)).map_err(io::Error::other)?)?;
+        out.end_item()?;
+    }
+    Ok(())
+}
+
+/// Runs of a row's edges: the row, how many, and each as a number.
+fn write_rows<E: Edge>(
+    out: &mut Writer<'_>,
+    rows: &Rows<E>,
+    bits: impl Fn(&E) -> u32,
+) -> io::Result<()> {
+    let mut run: Vec<u32> = Vec::new();
+    let mut end_run = |row: u32, run: &mut Vec<u32>| {
+        out.number(row);
+        out.number(u32::try_from(run.len()).unwrap_or_default());
+        run.drain(..).for_each(|edge| out.number(edge));
+        out.end_item()
+    };
+    let mut of_row = None;
+    for (row, edge) in rows.all() {
+        if let Some(last) = of_row
+            && (last != row || run.len() >= RUN)
+        {
+            end_run(last, &mut run)?;
+        }
+        of_row = Some(row);
+        run.push(bits(edge));
+    }
+    if let Some(row) = of_row {
+        end_run(row, &mut run)?;
+    }
+    // A run without edges ends the table's rows.
+    end_run(0, &mut run)
 }
 
 type Read<T> = Result<T, SnapshotError>;
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(SnapshotError::Damaged)?;
-        self.bytes = rest;
-        Ok(taken)
+fn read_names<R: io::Read>(reader: &mut Reader<R>) -> Read<Names> {
+    let count = reader.number()?;
+    // The end of a name is a number.
+    if count > SCRATCH || !reader.has(u64::from(count) * 4) {
+        return Err(SnapshotError::Damaged);
     }
-
-    fn number(&mut self) -> Read<u32> {
-        let (taken, rest) = self.bytes.split_first_chunk().ok_or(SnapshotError::Damaged)?;
-        self.bytes = rest;
-        Ok(u32::from_le_bytes(*taken))
-    }
-
-    fn long(&mut self) -> Read<u64> {
-        let (taken, rest) = self.bytes.split_first_chunk().ok_or(SnapshotError::Damaged)?;
-        self.bytes = rest;
-        Ok(u64::from_le_bytes(*taken))
-    }
-
-    /// A number of things that take at least so many bytes each, all of which must be there.
-    fn count(&mut self, bytes_each: usize) -> Read<usize> {
-        let count = usize::try_from(self.long()?).map_err(|_| SnapshotError::Damaged)?;
-        match count.checked_mul(bytes_each) {
-            Some(bytes) if bytes <= self.bytes.len() => Ok(count),
-            _ => Err(SnapshotError::Damaged),
-        }
-    }
-
-    fn text(&mut self) -> Read<&'a str> {
-        let length = self.count(1)?;
-        std::str::from_utf8(self.take(length)?).map_err(|_| SnapshotError::Damaged)
-    }
-
-    fn names(&mut self) -> Read<Names> {
-        let count = self.number()?;
-        if count as usize * 4 > self.bytes.len() || count > SCRATCH {
-            return Err(SnapshotError::Damaged);
-        }
-        let mut names = Names::with_room_for(count as usize);
-        for number in 0..count {
-            let length = self.number()? as usize;
-            let name = std::str::from_utf8(self.take(length)?);
-            let name = name.map_err(|_| SnapshotError::Damaged)?;
+    let mut names = Names::with_room_for(count as usize);
+    while names.count() < count {
+        let together = (count - names.count()).min(NAMES) as usize;
+        let lengths: Vec<u32> = numbers(reader.take(together * 4)?).collect();
+        let length = lengths.iter().map(|length| *length as usize).sum();
+        let text = std::str::from_utf8(reader.take(length)?);
+        let mut text = text.map_err(|_| SnapshotError::Damaged)?;
+        for length in lengths {
+            let (name, rest) =
+                text.split_at_checked(length as usize).ok_or(SnapshotError::Damaged)?;
             // A name that comes twice would get its first number.
+            let number = names.count();
             if names.intern(name) != Some(number) {
                 return Err(SnapshotError::Damaged);
             }
+            text = rest;
         }
-        Ok(names)
     }
+    Ok(names)
+}
 
-    fn snapshot(&mut self) -> Read<Snapshot> {
-        let revision = Revision(self.long()?);
-        let (types, relations) = (self.names()?, self.names()?);
-        let mut objects = Vec::new();
-        for _ in 0..types.count() {
-            objects.push(Arc::new(self.names()?));
-        }
-        let mut snapshot = Snapshot::of_parts(revision, types, relations, objects);
-        for number in 0..self.count(4 * 4)? {
-            let table = self.table(&snapshot)?;
-            let expected = u32::try_from(number).ok();
-            if expected.is_none() || snapshot.add_table(table) != expected {
-                return Err(SnapshotError::Damaged);
-            }
-        }
-        Ok(snapshot)
+fn read_snapshot<R: io::Read>(reader: &mut Reader<R>) -> Read<Snapshot> {
+    let revision = Revision(reader.long()?);
+    let (types, relations) = (read_names(reader)?, read_names(reader)?);
+    let mut objects = Vec::new();
+    for _ in 0..types.count() {
+        objects.push(Arc::new(read_names(reader)?));
     }
-
-    fn table(&mut self, snapshot: &Snapshot) -> Read<Table> {
-        let (object_type, relation) = (self.number()?, self.number()?);
-        let (subject_type, kind) = (self.number()?, self.number()?);
-        let subject = match kind {
-            NONE => SubjectKind::Object,
-            WILDCARD => SubjectKind::Wildcard,
-            relation => SubjectKind::Userset(relation),
-        };
-        let key = TableKey { object_type, relation, subject_type, subject };
-        let count_of = |of_type: u32| snapshot.objects.get(of_type as usize).map(|n| n.count());
-        let is_relation = |number| snapshot.relations.name(number).is_some();
-        let is_known = is_relation(relation)
-            && !matches!(subject, SubjectKind::Userset(relation) if !is_relation(relation));
-        let (Some(objects), Some(subjects), true) =
-            (count_of(object_type), count_of(subject_type), is_known)
-        else {
+    let mut snapshot = Snapshot::of_parts(revision, types, relations, objects);
+    for number in 0..reader.long()? {
+        let table = read_table(reader, &snapshot)?;
+        let expected = u32::try_from(number).ok();
+        if expected.is_none() || snapshot.add_table(table) != expected {
             return Err(SnapshotError::Damaged);
-        };
-        let subjects = if subject == SubjectKind::Wildcard { 1 } else { subjects };
-        let mut table = Table {
-            key,
-            plain: Rows::default(),
-            guarded: Rows::default(),
-            reverse: Rows::default(),
-        };
-        let mut last = None;
-        for _ in 0..self.count(8)? {
-            let (object, subject) = (self.number()?, self.number()?);
-            if object >= objects || subject >= subjects || last >= Some((object, subject)) {
-                return Err(SnapshotError::Damaged);
-            }
-            last = Some((object, subject));
-            table.plain.push_last(object, subject);
         }
-        let mut last = None;
-        for _ in 0..self.count(8)? {
-            let (subject, edge) = (self.number()?, BackEdge::of_bits(self.number()?));
-            let object = super::rows::Edge::key(&edge);
-            if object >= objects || subject >= subjects || last >= Some((subject, object)) {
-                return Err(SnapshotError::Damaged);
-            }
-            last = Some((subject, object));
-            table.reverse.push_last(subject, edge);
-        }
-        let mut last = None;
-        for _ in 0..self.count(16)? {
-            let (object, subject) = (self.number()?, self.number()?);
-            if object >= objects || subject >= subjects || last >= Some((object, subject)) {
-                return Err(SnapshotError::Damaged);
-            }
-            last = Some((object, subject));
-            let guard: Result<(Option<TupleCondition>, Validity), _> =
-                serde_json::from_str(self.text()?);
-            let (condition, validity) = guard.map_err(|_| SnapshotError::Damaged)?;
-            let held = Arc::new(HeldGuard { condition, validity });
-            table.guarded.push_last(object, GuardedEdge { subject, held });
-        }
-        table.plain.shrink();
-        table.reverse.shrink();
-        table.guarded.shrink();
-        if table.plain.len() + table.guarded.len() == table.reverse.len() {
-            Ok(table)
-        } else {
-            Err(SnapshotError::Damaged)
-        }
+    }
+    Ok(snapshot)
+}
+
+fn read_table<R: io::Read>(reader: &mut Reader<R>, snapshot: &Snapshot) -> Read<Table> {
+    let (object_type, relation) = (reader.number()?, reader.number()?);
+    let (subject_type, kind) = (reader.number()?, reader.number()?);
+    let subject = match kind {
+        NONE => SubjectKind::Object,
+        WILDCARD => SubjectKind::Wildcard,
+        relation => SubjectKind::Userset(relation),
+    };
+    let count_of = |of_type: u32| snapshot.objects.get(of_type as usize).map(|n| n.count());
+    let is_relation = |number| snapshot.relations.name(number).is_some();
+    let is_known = is_relation(relation)
+        && !matches!(subject, SubjectKind::Userset(relation) if !is_relation(relation));
+    let (Some(objects), Some(subjects), true) =
+        (count_of(object_type), count_of(subject_type), is_known)
+    else {
+        return Err(SnapshotError::Damaged);
+    };
+    let subjects = if subject == SubjectKind::Wildcard { 1 } else { subjects };
+    let table = Table {
+        key: TableKey { object_type, relation, subject_type, subject },
+        plain: read_rows(reader, objects, subjects, |bits| bits)?,
+        reverse: read_rows(reader, subjects, objects, BackEdge::of_bits)?,
+        guarded: read_guarded(reader, objects, subjects)?,
+    };
+    if table.plain.len() + table.guarded.len() == table.reverse.len() {
+        Ok(table)
+    } else {
+        Err(SnapshotError::Damaged)
     }
 }
 
-/// Detects damage, not malice: eight lanes of multiply and rotate, so that it keeps up with memory.
-fn checksum(bytes: &[u8]) -> u64 {
-    const PRIME: u64 = 0x9E37_79B1_85EB_CA87;
-    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(PRIME).rotate_left(29);
-    let mut lanes = [1_u64, 2, 3, 4, 5, 6, 7, 8];
-    let (blocks, rest) = bytes.as_chunks::<64>();
-    for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = mix(*lane, u64::from_le_bytes(*word));
+fn read_rows<R: io::Read, E: Edge>(
+    reader: &mut Reader<R>,
+    row_count: u32,
+    key_count: u32,
+    edge: impl Fn(u32) -> E,
+) -> Read<Rows<E>> {
+    let mut rows = Rows::default();
+    let mut last: Option<(u32, u32)> = None;
+    loop {
+        let (row, count) = (reader.number()?, reader.number()? as usize);
+        if count == 0 {
+            break;
+        }
+        if row >= row_count || count > RUN || last.is_some_and(|(before, _)| before > row) {
+            return Err(SnapshotError::Damaged);
+        }
+        let mut last_key = last.filter(|(before, _)| *before == row).map(|(_, key)| key);
+        let mut is_sorted = true;
+        for bits in numbers(reader.take(count * 4)?) {
+            let edge = edge(bits);
+            let key = edge.key();
+            is_sorted &= key < key_count && last_key < Some(key);
+            last_key = Some(key);
+            rows.push_last(row, edge);
+        }
+        last = last_key.map(|key| (row, key)).filter(|_| is_sorted);
+        if last.is_none() {
+            return Err(SnapshotError::Damaged);
         }
     }
-    let sum = lanes.into_iter().fold(bytes.len() as u64, mix);
-    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
+    rows.shrink();
+    Ok(rows)
+}
+
+fn read_guarded<R: io::Read>(
+    reader: &mut Reader<R>,
+    objects: u32,
+    subjects: u32,
+) -> Read<Rows<GuardedEdge>> {
+    let mut rows = Rows::default();
+    let mut last = None;
+    for _ in 0..reader.long()? {
+        let (object, subject) = (reader.number()?, reader.number()?);
+        if object >= objects || subject >= subjects || last >= Some((object, subject)) {
+            return Err(SnapshotError::Damaged);
+        }
+        last = Some((object, subject));
+        let guard: Result<(Option<TupleCondition>, Validity), _> =
+            serde_json::from_str(reader.text()?);
+        let (condition, validity) = guard.map_err(|_| SnapshotError::Damaged)?;
+        let held = Arc::new(HeldGuard { condition, validity });
+        rows.push_last(object, GuardedEdge { subject, held });
+    }
+    rows.shrink();
+    Ok(rows)
+}
+
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers.iter().map(|bytes| u32::from_le_bytes(*bytes))
 }

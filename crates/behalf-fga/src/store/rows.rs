@@ -86,6 +86,37 @@ impl<E: Edge> Rows<E> {
         if slice.is_empty() && page.big_row(at).is_some() { None } else { Some(slice) }
     }
 
+    /// The edges of the row with the key `from` or a later one.
+    pub(crate) fn row_from(&self, row: u32, from: u32) -> impl Iterator<Item = &E> {
+        let located = self.locate(row);
+        let small = located.map_or(&[][..], |(page, at)| page.slice(at));
+        let small = small.get(small.partition_point(|edge| edge.key() < from)..).unwrap_or(&[]);
+        let chunks = located
+            .and_then(|(page, at)| page.big_row(at))
+            .map_or(&[][..], |big| big.chunks.get(big.chunk_at(from)..).unwrap_or(&[]));
+        let big = chunks.iter().flat_map(|chunk| chunk.iter());
+        small.iter().chain(big.skip_while(move |edge| edge.key() < from))
+    }
+
+    /// The first row from `row` on that has edges.
+    pub(crate) fn next_row(&self, row: u32) -> Option<u32> {
+        let (first, at) = split(row);
+        let pages = (first..).map_while(|number| Some((number, self.pages.get(number)?)));
+        for (number, page) in pages {
+            let from = if number == first { at } else { 0 };
+            let is_empty = page.edges.is_empty() && page.big.is_empty();
+            let rows = if is_empty { 0..0 } else { from..ROWS };
+            let found = rows.into_iter().find(|at| {
+                let (start, end) = page.range(*at);
+                start < end || page.big_row(*at).is_some()
+            });
+            if let Some(at) = found {
+                return u32::try_from(number * ROWS + at).ok();
+            }
+        }
+        None
+    }
+
     /// All rows that have edges, with their edges.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &E)> {
         let rows = self.pages.pages().count() * ROWS;

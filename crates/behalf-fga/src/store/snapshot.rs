@@ -205,7 +205,7 @@ impl Snapshot {
     }
 
     /// The text of a stored tuple.
-    fn tuple(
+    pub(super) fn tuple(
         &self,
         key: &TableKey,
         object: u32,
@@ -339,6 +339,37 @@ impl Table {
         let plain = self.plain.row(object).map(|subject| (*subject, None));
         let guarded = self.guarded.row(object).map(|edge| (edge.subject, Some(edge.guard())));
         plain.chain(guarded)
+    }
+
+    /// The subjects of an object from the number `from` on, in order, with their guards.
+    pub(super) fn edges_from(
+        &self,
+        object: u32,
+        from: u32,
+    ) -> impl Iterator<Item = (u32, Option<Guard<'_>>)> {
+        let mut plain = self.plain.row_from(object, from).copied().peekable();
+        let mut guarded = self.guarded.row_from(object, from).peekable();
+        std::iter::from_fn(move || {
+            let is_plain = match (plain.peek(), guarded.peek()) {
+                (Some(subject), Some(edge)) => *subject < edge.subject,
+                (subject, _) => subject.is_some(),
+            };
+            if is_plain {
+                return plain.next().map(|subject| (subject, None));
+            }
+            guarded.next().map(|edge| (edge.subject, Some(edge.guard())))
+        })
+    }
+
+    /// The objects of a subject from the number `from` on, in order.
+    pub(super) fn objects_from(&self, subject: u32, from: u32) -> impl Iterator<Item = u32> {
+        self.reverse.row_from(subject, from).map(Edge::key)
+    }
+
+    /// The first object from the number `from` on that has subjects.
+    pub(super) fn next_object(&self, from: u32) -> Option<u32> {
+        let (plain, guarded) = (self.plain.next_row(from), self.guarded.next_row(from));
+        plain.into_iter().chain(guarded).min()
     }
 
     /// Puts an edge in, in place of one with the same ends.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::changes::{Change, find};
@@ -97,15 +98,10 @@ pub(super) fn plan(
         }
     }
     for tuple in &request.writes {
-        let key = tuple.delete_key();
-        let stored = stored(snapshot, &key).filter(|guard| {
-            let validity = guard.map(|guard| guard.validity).unwrap_or_default();
-            !request.now_micros.is_some_and(|now| validity.is_expired_at(now))
-        });
-        match stored {
+        match unexpired(snapshot, tuple, request.now_micros) {
             None => changes.push(Change::Write(tuple.clone())),
             Some(_) if request.on_duplicate == OnConflict::Error => {
-                let DeleteKey { user, relation, object } = key;
+                let DeleteKey { user, relation, object } = tuple.delete_key();
                 return Err(WriteError::AlreadyExists { user, relation, object });
             }
             Some(stored) if is_same(stored, Guard::of(tuple)) => {}
@@ -136,6 +132,46 @@ impl Snapshot {
             ..TupleKey::new(user, relation, object)
         })
     }
+}
+
+pub(super) fn plan_import(
+    snapshot: &Snapshot,
+    model: &StoreModel,
+    tuples: Vec<TupleKey>,
+    now_micros: Option<i64>,
+) -> Result<Vec<Change>, WriteError> {
+    if !model.belongs_to(snapshot) {
+        return Err(WriteError::ForeignModel);
+    }
+    let mut seen = HashSet::with_capacity(tuples.len());
+    let mut is_new = Vec::with_capacity(tuples.len());
+    for tuple in tuples.iter().rev() {
+        validate(model, tuple).map_err(|reason| invalid(tuple, reason))?;
+        if !seen.insert((&tuple.user, &tuple.relation, &tuple.object)) {
+            is_new.push(false);
+            continue;
+        }
+        let stored = unexpired(snapshot, tuple, now_micros);
+        is_new.push(stored.is_none());
+        if stored.is_some_and(|stored| !is_same(stored, Guard::of(tuple))) {
+            return Err(WriteError::Conflict(tuple.to_string()));
+        }
+    }
+    drop(seen);
+    let counting = tuples.into_iter().zip(is_new.into_iter().rev());
+    Ok(counting.filter(|(_, is_new)| *is_new).map(|(tuple, _)| Change::Write(tuple)).collect())
+}
+
+/// The guard of the stored tuple, unless it has expired; the outer `None` means that there is none.
+fn unexpired<'a>(
+    snapshot: &'a Snapshot,
+    tuple: &TupleKey,
+    now_micros: Option<i64>,
+) -> Option<Option<Guard<'a>>> {
+    stored(snapshot, &tuple.delete_key()).filter(|guard| {
+        let validity = guard.map(|guard| guard.validity).unwrap_or_default();
+        !now_micros.is_some_and(|now| validity.is_expired_at(now))
+    })
 }
 
 fn validate(model: &StoreModel, tuple: &TupleKey) -> Result<(), TupleError> {
