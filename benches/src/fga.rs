@@ -11,13 +11,14 @@
 pub(crate) mod drive;
 
 use std::hint::black_box;
+use std::io::Seek as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use behalf_fga::{
     AuthorizationModel, Change, CheckRequest, FgaStore, ListObjectsRequest, RequestContext,
-    Snapshot, StoreModel, TupleKey,
+    Snapshot, SnapshotReader, StoreModel, TupleKey,
 };
 use serde_json::{Map, Value};
 
@@ -57,7 +58,31 @@ pub(crate) fn measure(report: &mut Report, tuples: u64) -> anyhow::Result<()> {
     let snapshot = store.snapshot();
     names(report, &snapshot, &model, &texts)?;
     batches(report, drive, &snapshot, &model, request)?;
-    lists(report, &snapshot, &model, request, drive)
+    lists(report, &snapshot, &model, request, drive)?;
+    drop(snapshot);
+    cold_start(report, store)
+}
+
+/// The whole store written into a file, let go, and read again.
+fn cold_start(report: &mut Report, store: FgaStore) -> anyhow::Result<()> {
+    let snapshot = store.snapshot();
+    let count = snapshot.tuple_count();
+    let mut file = tempfile::tempfile()?;
+    let begun = Instant::now();
+    snapshot.write_to("bench", &mut file)?;
+    file.sync_all()?;
+    report.row("snapshot written", begun.elapsed().as_secs_f64(), "s", Budget::None);
+    let length = file.stream_position()?;
+    let per_tuple = length as f64 / count as f64;
+    report.row("its size, per tuple", per_tuple, "B", Budget::None);
+    drop((snapshot, store));
+    file.rewind()?;
+    let begun = Instant::now();
+    let read = SnapshotReader::open(file, length)?.read()?;
+    ensure!(read.tuple_count() == count, "the snapshot has {} tuples", read.tuple_count());
+    let what = format!("cold start from it, {count} tuples");
+    report.row(&what, begun.elapsed().as_secs_f64(), "s", Budget::AtMost(3.0));
+    Ok(())
 }
 
 fn import(report: &mut Report, drive: Drive) -> anyhow::Result<(FgaStore, Arc<StoreModel>)> {

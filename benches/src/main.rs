@@ -5,6 +5,7 @@
 //! test: a slow machine fails nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod bulk;
 mod datasets;
 mod engine;
 mod fga;
@@ -34,7 +35,7 @@ const SERVER: &str = "BEHALF_BENCH_SERVER";
 
 /// Measures how fast Behalf is on this machine.
 ///
-/// The parts are `start`, `storage`, `records`, `engine` and `http`, which run when none is named,
+/// The parts are `start`, `storage`, `records`, `engine`, `bulk` and `http`, which run when none is named,
 /// and two that take minutes and gigabytes: `fga` asks the engine about ten million tuples, `load`
 /// makes every dataset and asks it in process, over HTTP and over gRPC.
 #[derive(Debug, Parser)]
@@ -64,12 +65,14 @@ struct Arguments {
 }
 
 /// A part of the run.
-const PARTS: [&str; 7] = ["start", "storage", "records", "engine", "http", FGA, LOAD];
+const PARTS: [&str; 8] = ["start", "storage", "records", "engine", "bulk", "http", FGA, LOAD];
 
 /// The parts that are run only when they are named.
 const FGA: &str = "fga";
 const LOAD: &str = "load";
 const FGA_TUPLES: [u64; 2] = [1_000_000, 10_000_000];
+/// Tuples that are imported over HTTP.
+const BULK_TUPLES: u64 = 1_000_000;
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the program starts itself as the server")]
@@ -106,6 +109,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if is_wanted("engine") {
         engine::measure(&mut report)?;
+    }
+    if is_wanted("bulk") {
+        load::run(bulk::measure(&mut report, BULK_TUPLES))?;
     }
     if is_named(FGA) {
         for tuples in FGA_TUPLES {

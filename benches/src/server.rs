@@ -83,6 +83,15 @@ impl Server {
         Ok(())
     }
 
+    /// Stops the server in order, and waits until it has ended.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        let process = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &process]).status()?;
+        anyhow::ensure!(sent.success(), "`kill` could not stop process {process}");
+        anyhow::ensure!(self.process.wait()?.success(), "the server did not end well");
+        Ok(())
+    }
+
     /// Resident memory in MB.
     pub(crate) fn resident_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;

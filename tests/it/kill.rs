@@ -272,3 +272,64 @@ fn on_a_full_disk_writes_are_503_and_nothing_is_said_to_be_stored() {
     post(server.port, "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/write", &body).unwrap();
     server.kill();
 }
+
+/// A stream of viewers of one round's document.
+fn import_viewers(port: u16, round: u64) -> bool {
+    let lines: String = (0..1_500)
+        .map(|n| {
+            let object = format!("doc:saved-{round}-{n}");
+            let line = json!({"user": format!("user:{n}"), "relation": "viewer", "object": object});
+            format!("{line}\n")
+        })
+        .collect();
+    post(port, "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/behalf/import", &lines).is_some()
+}
+
+#[test]
+fn a_server_killed_while_it_saves_snapshots_knows_every_acknowledged_write() {
+    #[expect(clippy::disallowed_methods, reason = "soak runs ask for more rounds")]
+    let rounds = std::env::var("BEHALF_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("setup.yaml"), SETUP).unwrap();
+    let mut acknowledged = Vec::new();
+    let is_viewer = |port: u16, round: u64, n: u64| {
+        let body = json!({"tuple_key": {"user": format!("user:{n}"), "relation": "can_view",
+            "object": format!("doc:saved-{round}-{n}")}});
+        let path = "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/check";
+        post(port, path, &body.to_string()).unwrap().contains("\"allowed\":true")
+    };
+    for round in 0..rounds {
+        // A thousand changes after a start are saved at once: the kill comes at another point of it
+        // each round, also while the import itself is under way.
+        let server = Server::start(dir.path());
+        let port = server.port;
+        let import = std::thread::spawn(move || import_viewers(port, round));
+        if round % 3 == 0 {
+            pause(Duration::from_millis(40 + 17 * (round % 7)));
+        } else {
+            acknowledged.push(round);
+            assert!(import.join().unwrap(), "round {round} was not imported");
+            pause(Duration::from_millis(2 * (round % 9)));
+            server.kill();
+            continue;
+        }
+        server.kill();
+        if import.join().unwrap() {
+            acknowledged.push(round);
+        }
+    }
+    let server = Server::start(dir.path());
+    for &round in &acknowledged {
+        for n in (0..1_500).step_by(100) {
+            assert!(is_viewer(server.port, round, n), "round {round}: {n} lost");
+        }
+    }
+    assert!(!acknowledged.is_empty());
+    let file = dir.path().join("data/fga/default/01ARZ3NDEKTSV4RRFFQ69G5FAV.snapshot");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !file.exists() {
+        assert!(Instant::now() < deadline, "no snapshot is ever written");
+        pause(Duration::from_millis(5));
+    }
+    server.kill();
+}

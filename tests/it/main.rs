@@ -37,6 +37,7 @@ mod fga_docs;
 mod fga_extensions;
 mod fga_grpc;
 mod fga_move;
+mod fga_snapshots;
 mod fga_surface;
 mod fuzz_replay;
 mod gate;

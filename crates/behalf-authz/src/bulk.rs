@@ -1,18 +1,18 @@
 //! Many tuples at once.
 
-use behalf_fga::{Change, OnConflict, TupleKey, WriteRequest};
+use behalf_fga::{TupleFilter, TupleKey};
 
 use crate::Authz;
 use crate::error::AuthzError;
-use crate::query::TupleFilter;
 use crate::write::Author;
 
 /// Tuples that are deleted in one commit.
 const CHUNK: usize = 1_000;
 
 impl Authz {
-    /// Writes tuples, passing over those that exist; returns how many were written, and the
-    /// store's revision. At most as many as one write may hold.
+    /// Writes tuples in one commit, passing over those that exist; of several with one key the last
+    /// counts. Returns how many were written, and the store's revision. How many there may be at
+    /// once is for the caller to say.
     ///
     /// # Errors
     /// As [`Authz::plan_write`].
@@ -22,12 +22,7 @@ impl Authz {
         tuples: Vec<TupleKey>,
         author: Author<'_>,
     ) -> Result<(usize, u64), AuthzError> {
-        let request = WriteRequest {
-            writes: tuples,
-            on_duplicate: OnConflict::Ignore,
-            ..WriteRequest::default()
-        };
-        let plan = || self.plan_write(store_id, None, &request, author.actor);
+        let plan = || self.plan_import(store_id, tuples.clone(), author.actor);
         self.write_planned(store_id, plan, author.reason).await
     }
 
@@ -63,7 +58,7 @@ impl Authz {
         filter: &TupleFilter,
     ) -> Result<(usize, u64), AuthzError> {
         let snapshot = self.snapshot(store_id).await?;
-        let count = snapshot.tuples().filter(|tuple| filter.admits(tuple)).count();
+        let count = snapshot.deletes(filter).count();
         Ok((count, snapshot.revision().0))
     }
 
@@ -73,10 +68,6 @@ impl Authz {
         filter: &TupleFilter,
         author: Author<'_>,
     ) -> Result<Option<crate::PlannedWrite>, AuthzError> {
-        let plan = |tuples: &mut dyn Iterator<Item = TupleKey>| -> Vec<Change> {
-            let admitted = tuples.filter(|tuple| filter.admits(tuple)).take(CHUNK);
-            admitted.map(|tuple| Change::Delete(tuple.delete_key())).collect()
-        };
-        self.plan_changes(store_id, plan, author.actor).await
+        self.plan_deletes(store_id, filter, CHUNK, author.actor).await
     }
 }

@@ -8,7 +8,8 @@ use behalf_store::fga::{self, FgaLogRow};
 use crate::Authz;
 use crate::error::AuthzError;
 
-/// Writes read at once.
+/// Writes read at once: few at first, as those of an import hold many changes, then more.
+const FIRST_PAGE: u32 = 4;
 const PAGE: u32 = 200;
 /// A write holds fewer changes than this.
 const CHANGES_PER_WRITE: u128 = 1 << 24;
@@ -85,9 +86,11 @@ impl Authz {
         let mut items = Vec::new();
         // The write that was seen in part is read again.
         let mut after = position.revision.saturating_sub(i64::from(position.seen > 0));
+        let mut page = FIRST_PAGE;
         'log: loop {
-            let rows = fga::list_log(storage, tenant, store_id, after, PAGE).await?;
-            let is_last = rows.len() < PAGE as usize;
+            let rows = fga::list_log(storage, tenant, store_id, after, page).await?;
+            let is_last = rows.len() < page as usize;
+            page = page.saturating_mul(2).min(PAGE);
             for row in rows {
                 after = row.revision;
                 let skip = if row.revision == position.revision { position.seen } else { 0 };

@@ -9,7 +9,9 @@ mod assertions;
 mod bulk;
 mod changes;
 mod error;
+mod files;
 mod head;
+mod memory;
 mod merge;
 mod model;
 mod past;
@@ -20,27 +22,47 @@ mod store;
 mod times;
 mod write;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use behalf_core::{Clock, Rng, TenantId, Timestamp, new_ulid};
 use behalf_store::{Storage, UnitOfWork};
 
 pub use assertions::Assertion;
 pub use behalf_fga as engine;
+pub use behalf_fga::TupleFilter;
 pub use changes::{Changes, ChangesQuery, TupleChange, token_at};
 pub use error::AuthzError;
 pub use merge::{Merge, Merged, Refused};
-pub use query::{Answer, At, Query, TupleFilter, from_hex};
+pub use query::{Answer, At, Query, from_hex};
 pub use setup::{ConditionEntry, DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
 pub use store::{FgaStoreInfo, SubjectName};
 pub use write::{Author, PlannedWrite};
 
+use files::SnapshotFiles;
+use memory::OpenStores;
 use state::OpenStore;
 
 /// The authorization service of one tenant; clones share it.
 #[derive(Clone, Debug)]
 pub struct Authz(Arc<Inner>);
+
+/// What the service is made of.
+#[derive(Debug)]
+pub struct AuthzParts {
+    /// The database.
+    pub storage: Storage,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// Whose stores.
+    pub tenant: TenantId,
+    /// Where snapshot files lie, in a folder per tenant; without it every start reads the logs.
+    pub snapshots: Option<PathBuf>,
+    /// How many bytes the stores in memory may take together. One that is larger works alone.
+    pub memory_bytes: u64,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -48,22 +70,35 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     tenant: TenantId,
-    open: RwLock<HashMap<String, Arc<OpenStore>>>,
+    files: Option<Arc<SnapshotFiles>>,
+    open: OpenStores,
     /// Held while a store is loaded, so that it is loaded once.
     loading: tokio::sync::Mutex<()>,
 }
 
 impl Authz {
-    /// The service over `storage` for `tenant`; nothing is loaded yet.
-    pub fn new(
-        storage: Storage,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
-        tenant: TenantId,
-    ) -> Self {
-        let open = RwLock::new(HashMap::new());
+    /// The service of a tenant; nothing is loaded yet. Snapshot files of stores that are gone are
+    /// removed.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn open(parts: AuthzParts) -> Result<Self, AuthzError> {
+        let AuthzParts { storage, clock, rng, tenant, snapshots, memory_bytes } = parts;
+        let files = snapshots.map(|folder| Arc::new(SnapshotFiles::new(&folder, &tenant)));
+        if let Some(files) = &files {
+            files.tidy(&storage).await?;
+        }
+        let open = OpenStores::new(memory_bytes);
         let loading = tokio::sync::Mutex::new(());
-        Self(Arc::new(Inner { storage, clock, rng, tenant, open, loading }))
+        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, loading })))
+    }
+
+    /// Saves every store in memory, so that the next start has little to read. To be called when
+    /// nothing is written any more.
+    pub async fn close(&self) {
+        for store in self.0.open.all() {
+            store.save_to_leave().await;
+        }
     }
 
     fn storage(&self) -> &Storage {
@@ -89,7 +124,7 @@ impl Authz {
 
     /// The store, loaded, with everything that was written before this was called, on whichever
     /// node. When that cannot be told, there is no store to ask: no answer comes from old memory.
-    async fn open(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
+    async fn open_store(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
         if !self.storage().is_shared() {
             return self.open_here(store_id).await;
         }
@@ -98,7 +133,7 @@ impl Authz {
             let store = self.open_here(store_id).await?;
             match store.freshen(self.storage(), self.tenant()).await {
                 Ok(true) => return Ok(store),
-                Ok(false) | Err(AuthzError::StoreNotFound) => self.forget(store_id),
+                Ok(false) | Err(AuthzError::StoreNotFound) => self.forget(store_id).await,
                 Err(error) => return Err(error),
             }
         }
@@ -106,26 +141,27 @@ impl Authz {
     }
 
     async fn open_here(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
-        if let Some(store) = self.find_open(store_id) {
+        if let Some(store) = self.0.open.find(store_id) {
             return Ok(store);
         }
         let _one_at_a_time = self.0.loading.lock().await;
-        if let Some(store) = self.find_open(store_id) {
+        if let Some(store) = self.0.open.find(store_id) {
             return Ok(store);
         }
-        let store = Arc::new(
-            OpenStore::load(self.storage(), self.tenant(), store_id, &self.0.clock).await?,
-        );
-        let mut open = self.0.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.insert(store_id.to_owned(), Arc::clone(&store));
+        let files = self.0.files.as_ref();
+        self.0.open.make_room_for(files.map_or(0, |files| files.length(store_id))).await;
+        let (storage, tenant, clock) = (self.storage(), self.tenant(), &self.0.clock);
+        let store = Arc::new(OpenStore::load(storage, tenant, store_id, clock, files).await?);
+        self.0.open.insert(&store);
+        store.save_when_due();
+        self.0.open.keep_within_budget(store_id).await;
         Ok(store)
     }
 
-    fn find_open(&self, store_id: &str) -> Option<Arc<OpenStore>> {
-        self.0.open.read().unwrap_or_else(PoisonError::into_inner).get(store_id).cloned()
-    }
-
-    fn forget(&self, store_id: &str) {
-        self.0.open.write().unwrap_or_else(PoisonError::into_inner).remove(store_id);
+    /// Lets go of a store that is not there any more, or is another one by now.
+    async fn forget(&self, store_id: &str) {
+        if let Some(store) = self.0.open.remove(store_id) {
+            store.unsave().await;
+        }
     }
 }

@@ -86,7 +86,7 @@ impl Authz {
         merge: Merge<'_>,
         actor: &Actor,
     ) -> Result<(Merged, Option<PlannedWrite>), AuthzError> {
-        let store = self.open(store_id).await?;
+        let store = self.open_store(store_id).await?;
         let mut writer = store.hold(self.storage(), self.tenant()).await?;
         let now = self.now().as_micros();
         let (merged, changes) = look(&mut writer, store_id, merge, now)?;

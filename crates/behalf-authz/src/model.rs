@@ -39,7 +39,7 @@ impl Authz {
         if !is_ulid(&model_id) {
             return Err(AuthzError::Invalid(format!("`{model_id}` is no model's id")));
         }
-        let store = self.open(store_id).await?;
+        let store = self.open_store(store_id).await?;
         let mut writer = store.hold(self.storage(), self.tenant()).await?;
         // Checked and compiled before it is stored, so that a stored model always binds.
         let json = model.to_json().map_err(|error| AuthzError::Invalid(error.to_string()))?;

@@ -22,7 +22,7 @@ impl Authz {
     pub async fn at_revision(&self, query: Query<'_>, revision: u64) -> Result<At, AuthzError> {
         self.reach(query.store_id, revision).await?;
         let now = self.at(query).await?;
-        let store = self.open(query.store_id).await?;
+        let store = self.open_store(query.store_id).await?;
         if let Some(snapshot) = store.find_version(revision) {
             return Ok(At { snapshot, ..now });
         }
@@ -42,6 +42,6 @@ impl Authz {
     /// # Errors
     /// `StoreNotFound`.
     pub async fn snapshot(&self, store_id: &str) -> Result<Arc<Snapshot>, AuthzError> {
-        Ok(Arc::clone(&self.open(store_id).await?.view().snapshot))
+        Ok(Arc::clone(&self.open_store(store_id).await?.view().snapshot))
     }
 }

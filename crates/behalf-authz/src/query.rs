@@ -1,12 +1,14 @@
 //! Questions: each answered on one version of the store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use behalf_core::{Page, Timestamp};
 use behalf_fga::{
-    CheckRequest, Explanation, FilterRequest, ListObjectsRequest, ListUsersRequest, Listing,
-    PageRequest, RequestContext, RequestError, Snapshot, StoreModel, TupleKey, User, UsersetTree,
+    CheckRequest, DeleteKey, Explanation, FilterRequest, ListObjectsRequest, ListUsersRequest,
+    Listing, PageRequest, RequestContext, RequestError, Snapshot, StoreModel, TupleFilter,
+    TupleKey, User, UsersetTree,
 };
 use metrics::counter;
 
@@ -176,31 +178,9 @@ impl At {
     }
 }
 
-/// Which tuples to read; empty members admit everything, `type:` admits every object of the type.
-#[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "each field is the tuple's of its name")]
-pub struct TupleFilter {
-    pub user: String,
-    pub relation: String,
-    pub object: String,
-}
-
-impl TupleFilter {
-    pub(crate) fn admits(&self, tuple: &TupleKey) -> bool {
-        let is_object = match self.object.as_str() {
-            "" => true,
-            object if object.ends_with(':') => tuple.object.starts_with(object),
-            object => tuple.object == object,
-        };
-        is_object
-            && (self.relation.is_empty() || self.relation == tuple.relation)
-            && (self.user.is_empty() || self.user == tuple.user)
-    }
-}
-
 impl Authz {
-    /// The stored tuples that `filter` admits, in the order of their text; `after` is the `next` of
-    /// the page before.
+    /// The stored tuples that `filter` admits; `after` is the `next` of the page before. Tuples that
+    /// do not change meanwhile come once in the pages together.
     ///
     /// # Errors
     /// `StoreNotFound`, or a token that no page gave.
@@ -211,7 +191,7 @@ impl Authz {
         limit: usize,
         after: &str,
     ) -> Result<Page<TupleKey>, AuthzError> {
-        let view = self.open(store_id).await?.view();
+        let view = self.open_store(store_id).await?.view();
         read_page(&view.snapshot, filter, limit, after)
     }
 
@@ -226,13 +206,14 @@ impl Authz {
         limit: usize,
         after: &str,
     ) -> Result<(Page<(TupleKey, Timestamp)>, u64), AuthzError> {
-        let store = self.open(store_id).await?;
+        let store = self.open_store(store_id).await?;
         let snapshot = Arc::clone(&store.view().snapshot);
         let page = read_page(&snapshot, filter, limit, after)?;
         let revision = snapshot.revision().0;
         let mut times = store.times.lock().await;
         let until = i64::try_from(revision).unwrap_or(i64::MAX);
         times.follow(self.storage(), self.tenant(), store_id, until).await?;
+        store.times_bytes.store(times.bytes(), Ordering::Relaxed);
         // A tuple deleted meanwhile has lost its time; it was there a moment ago.
         let now = self.now();
         let timed = page.map(|tuple| {
@@ -249,7 +230,7 @@ impl Authz {
     pub async fn reach(&self, store_id: &str, revision: u64) -> Result<(), AuthzError> {
         let deadline = Instant::now() + REACH_WAIT;
         loop {
-            let store = self.open(store_id).await?;
+            let store = self.open_store(store_id).await?;
             let published = store.published.notified();
             let at = store.view().snapshot.revision().0;
             if at >= revision {
@@ -269,7 +250,7 @@ impl Authz {
     /// # Errors
     /// `StoreNotFound`, `ModelNotFound`, `NoModel`.
     pub async fn at(&self, query: Query<'_>) -> Result<At, AuthzError> {
-        let store = self.open(query.store_id).await?;
+        let store = self.open_store(query.store_id).await?;
         let (view, model, model_id) =
             store.view_with(self.storage(), self.tenant(), query.model_id).await?;
         Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id, now: self.now() })
@@ -314,31 +295,28 @@ fn read_page(
     limit: usize,
     after: &str,
 ) -> Result<Page<TupleKey>, AuthzError> {
-    let after: Option<(String, String, String)> = match after {
+    let after = match after {
         "" => None,
         token => Some(decode_token(token).ok_or(AuthzError::BadContinuationToken)?),
     };
-    let key = |tuple: &TupleKey| (tuple.object.clone(), tuple.relation.clone(), tuple.user.clone());
-    let mut found: Vec<_> = snapshot
-        .tuples()
-        .filter(|tuple| filter.admits(tuple))
-        .map(|tuple| (key(&tuple), tuple))
-        .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
-        .collect();
-    found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|(key, _)| encode_token(key));
-    Ok(Page { items: found.into_iter().map(|(_, tuple)| tuple).collect(), next })
+    let found = snapshot.matching(filter, after.as_ref());
+    let found = found.ok_or(AuthzError::BadContinuationToken)?;
+    let mut items: Vec<TupleKey> = found.take(limit.saturating_add(1)).collect();
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| has_more).map(encode_token);
+    Ok(Page { items, next })
 }
 
 /// A continuation token: the last tuple's key as hexadecimal JSON, within OpenFGA's pattern.
-fn encode_token(key: &(String, String, String)) -> String {
-    behalf_verify::hex(serde_json::to_string(key).unwrap_or_default().as_bytes())
+fn encode_token(tuple: &TupleKey) -> String {
+    let key = (&tuple.object, &tuple.relation, &tuple.user);
+    behalf_verify::hex(serde_json::to_string(&key).unwrap_or_default().as_bytes())
 }
 
-fn decode_token(token: &str) -> Option<(String, String, String)> {
-    serde_json::from_slice(&from_hex(token)?).ok()
+fn decode_token(token: &str) -> Option<DeleteKey> {
+    let (object, relation, user) = serde_json::from_slice(&from_hex(token)?).ok()?;
+    Some(DeleteKey { user, relation, object })
 }
 
 /// The bytes that hexadecimal digits say.

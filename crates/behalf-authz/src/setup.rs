@@ -186,9 +186,9 @@ impl Authz {
         };
         let mut scratch = Writer::new();
         if !is_new {
-            let store = self.open(&store_id).await?;
+            let store = self.open_store(&store_id).await?;
             let writer = store.hold(self.storage(), self.tenant()).await?;
-            catch_up(self.storage(), self.tenant(), &store_id, &mut scratch).await?;
+            scratch = writer.fork();
             plan.held.push((store, writer));
             self.plan_names(unit, entry, &store_id, plan).await?;
         }

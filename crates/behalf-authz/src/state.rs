@@ -1,6 +1,7 @@
 //! An open store: the writer's side behind a lock, and the version that readers share.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,17 +10,31 @@ use behalf_fga::{AuthorizationModel, Change, FgaStore, History, Revision, Snapsh
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::error::AuthzError;
+use crate::files::{Origin, SnapshotFiles};
 use crate::head::HeadReads;
 use crate::times::WriteTimes;
 
-/// Log rows read at once while a store is loaded.
-const PAGE: u32 = 1_000;
+/// Log rows read at once while a store is loaded; those of an import are large.
+const PAGE: u32 = 100;
 
 /// Versions that are kept for questions about the past, and for how long.
 const HISTORY_VERSIONS: usize = 1_000;
 const HISTORY_AGE_MICROS: i64 = 10 * 60 * 1_000_000;
+/// Changes between the oldest and the newest of them: each keeps pages of memory in use.
+const HISTORY_CHANGES: u64 = 50_000;
+
+/// A store is saved after so many changes, or more in a large one: one in so many of its tuples.
+const SAVE_AFTER: u64 = 1_000;
+const SAVE_AFTER_PART: u64 = 16;
+/// What a file may lack of a store that leaves memory: one in so many of its tuples.
+const SAVE_TO_LEAVE_PART: u64 = 256;
+/// Saves of one store are at least this far apart.
+const SAVE_PAUSE: Duration = Duration::from_secs(30);
+/// What a change that was not measured yet counts in bytes, about.
+const BYTES_PER_CHANGE: u64 = 128;
 
 /// How long a reader waits for a writer before it takes in what another node wrote.
 const WRITER_WAIT: Duration = Duration::from_secs(5);
@@ -38,6 +53,28 @@ pub(crate) struct OpenStore {
     /// The versions of the last minutes.
     history: Mutex<History>,
     clock: Arc<dyn Clock>,
+    tenant: TenantId,
+    files: Option<Arc<SnapshotFiles>>,
+    saved: tokio::sync::Mutex<Saved>,
+    /// True while somebody waits to save it.
+    is_due: AtomicBool,
+    /// The changes that the last save, or the file it was loaded from, has.
+    saved_changes: AtomicU64,
+    /// What it takes in memory, when that was measured, and after how many changes.
+    measured: Mutex<(u64, u64)>,
+    /// What the times take, too.
+    pub(crate) times_bytes: AtomicU64,
+    /// When it was used last, counted in uses.
+    pub(crate) used: AtomicU64,
+}
+
+/// What the store's snapshot file holds.
+#[derive(Debug, Default)]
+struct Saved {
+    revision: i64,
+    at: Option<Instant>,
+    /// The store was deleted: nothing of it is written any more.
+    is_gone: bool,
 }
 
 /// One version with the models that were bound to it or before; a request uses one.
@@ -50,11 +87,19 @@ pub(crate) struct View {
     pub(crate) latest: Option<Arc<str>>,
     /// The number of the newest model that it knows.
     pub(crate) model: i64,
+    /// The commit of the version's last write.
+    txn: Arc<str>,
+    /// How many changes were applied since the store was loaded.
+    changes: u64,
 }
 
 impl View {
     pub(crate) fn model(&self, model_id: &str) -> Option<&Arc<StoreModel>> {
         self.models.get(model_id)
+    }
+
+    fn revision(&self) -> i64 {
+        i64::try_from(self.snapshot.revision().0).unwrap_or(i64::MAX)
     }
 }
 
@@ -62,6 +107,10 @@ impl View {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) fga: FgaStore,
+    /// The commit of the last write; empty when the memory is not what the log says.
+    txn: Arc<str>,
+    /// How many changes were applied since the store was loaded.
+    changes: u64,
     /// Every model's JSON by id.
     known: BTreeMap<String, String>,
     pub(crate) next_number: i64,
@@ -83,6 +132,35 @@ impl Writer {
             models: Arc::clone(&self.bound),
             latest: self.latest.clone(),
             model: self.next_number.saturating_sub(1),
+            txn: Arc::clone(&self.txn),
+            changes: self.changes,
+        }
+    }
+
+    /// Applies a write that is in the log.
+    pub(crate) fn apply(&mut self, changes: &[Change], row: &FgaLogRow) -> Result<(), AuthzError> {
+        let revision = self.fga.apply(changes)?;
+        self.changes = self.changes.saturating_add(changes.len() as u64).saturating_add(1);
+        // A gap would mean a lost write: nothing is answered from such a store.
+        if i64::try_from(revision.0).ok() != Some(row.revision) {
+            self.txn = Arc::default();
+            return Err(corrupt("fga_log.revision").into());
+        }
+        self.txn = row.txn.as_str().into();
+        Ok(())
+    }
+
+    /// A writer that goes its own way from here, to try out what is not yet committed.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            fga: FgaStore::from_snapshot(self.fga.snapshot().as_ref().clone()),
+            txn: Arc::clone(&self.txn),
+            changes: self.changes,
+            known: self.known.clone(),
+            next_number: self.next_number,
+            latest: self.latest.clone(),
+            bound: Arc::clone(&self.bound),
+            is_stale: self.is_stale,
         }
     }
 
@@ -134,23 +212,34 @@ impl Writer {
 }
 
 impl OpenStore {
-    /// Reads a store from its models and its log.
+    /// Reads a store: its models, its snapshot if there is one, and the log from there.
     pub(crate) async fn load(
         storage: &Storage,
         tenant: &TenantId,
         store_id: &str,
         clock: &Arc<dyn Clock>,
+        files: Option<&Arc<SnapshotFiles>>,
     ) -> Result<Self, AuthzError> {
         let row = fga::find_store(storage, tenant, store_id).await?;
         let created_at = row.ok_or(AuthzError::StoreNotFound)?.created_at;
         let mut writer = Writer::new();
+        if let Some(files) = files
+            && let Some((snapshot, txn)) = files.read(storage, store_id, created_at).await?
+        {
+            writer.fga = FgaStore::from_snapshot(snapshot);
+            writer.txn = txn.into();
+        }
+        let saved = Saved { revision: writer.revision(), ..Saved::default() };
         catch_up(storage, tenant, store_id, &mut writer).await?;
         if let Some(latest) = writer.latest() {
             writer.bind(&latest)?;
         }
-        let mut history = History::new(HISTORY_VERSIONS, HISTORY_AGE_MICROS);
-        history.push(writer.fga.snapshot(), clock.now().as_micros());
-        let view = RwLock::new(Arc::new(writer.view()));
+        let mut history =
+            History::new(HISTORY_VERSIONS, HISTORY_AGE_MICROS).with_max_changes(HISTORY_CHANGES);
+        history.push_after(writer.fga.snapshot(), clock.now().as_micros(), writer.changes);
+        let view = writer.view();
+        let measured = Mutex::new((measure(&view.snapshot), view.changes));
+        let view = RwLock::new(Arc::new(view));
         let writer = Arc::new(tokio::sync::Mutex::new(writer));
         Ok(Self {
             store_id: store_id.to_owned(),
@@ -162,7 +251,109 @@ impl OpenStore {
             times: tokio::sync::Mutex::default(),
             history: Mutex::new(history),
             clock: Arc::clone(clock),
+            tenant: tenant.clone(),
+            files: files.cloned(),
+            saved: tokio::sync::Mutex::new(saved),
+            is_due: AtomicBool::new(false),
+            saved_changes: AtomicU64::new(0),
+            measured,
+            times_bytes: AtomicU64::new(0),
+            used: AtomicU64::new(0),
         })
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.times_bytes.load(Ordering::Relaxed).saturating_add(self.snapshot_bytes())
+    }
+
+    fn snapshot_bytes(&self) -> u64 {
+        let view = self.view();
+        let mut measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, at) = *measured;
+        let since = view.changes.saturating_sub(at);
+        if since < SAVE_AFTER.max(view.snapshot.tuple_count() as u64 / SAVE_AFTER_PART) {
+            return bytes.saturating_add(since.saturating_mul(BYTES_PER_CHANGE));
+        }
+        *measured = (measure(&view.snapshot), view.changes);
+        measured.0
+    }
+
+    /// Saves the store soon, when enough was written since the last time.
+    pub(crate) fn save_when_due(self: &Arc<Self>) {
+        if self.files.is_none() || !self.is_save_due() || self.is_due.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Whoever waits does not keep the store in memory.
+        let store = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                let Some(strong) = store.upgrade() else { return };
+                let last = strong.saved.lock().await.at;
+                drop(strong);
+                if let Some(last) = last {
+                    tokio::time::sleep_until(last + SAVE_PAUSE).await;
+                }
+                let Some(strong) = store.upgrade() else { return };
+                strong.save().await;
+                strong.is_due.store(false, Ordering::SeqCst);
+                // What was written meanwhile found that somebody waits.
+                if !strong.is_save_due() || strong.is_due.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn is_save_due(&self) -> bool {
+        self.changes_since_save() >= self.part_of_it(SAVE_AFTER_PART).max(SAVE_AFTER)
+    }
+
+    fn changes_since_save(&self) -> u64 {
+        self.view().changes.saturating_sub(self.saved_changes.load(Ordering::SeqCst))
+    }
+
+    fn part_of_it(&self, part: u64) -> u64 {
+        self.view().snapshot.tuple_count() as u64 / part
+    }
+
+    /// Saves the store before it leaves memory, unless its file has all but a little.
+    pub(crate) async fn save_to_leave(&self) {
+        let is_little = self.changes_since_save() < self.part_of_it(SAVE_TO_LEAVE_PART);
+        if !is_little || self.saved.lock().await.revision == 0 {
+            self.save().await;
+        }
+    }
+
+    /// Writes the newest version into the store's snapshot file, if it is not there yet.
+    async fn save(&self) {
+        let Some(files) = &self.files else { return };
+        let mut saved = self.saved.lock().await;
+        let view = self.view();
+        if saved.is_gone || view.revision() == saved.revision || view.txn.is_empty() {
+            return;
+        }
+        let origin = Origin {
+            tenant: self.tenant.clone(),
+            store_id: self.store_id.clone(),
+            created_at: self.created_at,
+            revision: view.revision(),
+            txn: view.txn.as_ref().to_owned(),
+        };
+        saved.at = Some(Instant::now());
+        if files.write(origin, Arc::clone(&view.snapshot)).await {
+            saved.revision = view.revision();
+        }
+        // Also after a failure: a full disk is not tried again with each write.
+        self.saved_changes.store(view.changes, Ordering::SeqCst);
+    }
+
+    /// Removes the snapshot file of a store that was deleted, for good.
+    pub(crate) async fn unsave(&self) {
+        self.saved.lock().await.is_gone = true;
+        if let Some(files) = &self.files {
+            files.remove(&self.store_id);
+        }
     }
 
     /// Takes in what other nodes have written before this was called. False when the store with
@@ -171,18 +362,20 @@ impl OpenStore {
     /// # Errors
     /// When the database cannot be asked: then nothing may be answered from memory.
     pub(crate) async fn freshen(
-        &self,
+        self: &Arc<Self>,
         storage: &Storage,
         tenant: &TenantId,
     ) -> Result<bool, AuthzError> {
         let read = async || {
-            let head = fga::find_head(storage, tenant, &self.store_id).await?;
+            let view = self.view();
+            let seen = view.revision();
+            let head = fga::find_head(storage, tenant, &self.store_id, seen).await?;
             let head = head.ok_or(AuthzError::StoreNotFound)?;
-            if head.created_at != self.created_at {
+            // A log without what was read from it is another one: a back-up was restored, say.
+            let is_same_log = seen == 0 || head.seen_txn == *view.txn;
+            if head.created_at != self.created_at || !is_same_log {
                 return Ok(false);
             }
-            let view = self.view();
-            let seen = i64::try_from(view.snapshot.revision().0).unwrap_or(i64::MAX);
             if head.revision <= seen && head.model <= view.model {
                 return Ok(true);
             }
@@ -205,13 +398,15 @@ impl OpenStore {
     }
 
     /// Shows the writer's newest version to readers.
-    pub(crate) fn publish(&self, writer: &Writer) {
+    pub(crate) fn publish(self: &Arc<Self>, writer: &Writer) {
         let view = Arc::new(writer.view());
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.push(Arc::clone(&view.snapshot), self.clock.now().as_micros());
+        let now = self.clock.now().as_micros();
+        history.push_after(Arc::clone(&view.snapshot), now, view.changes);
         drop(history);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         self.published.notify_waiters();
+        self.save_when_due();
     }
 
     /// The version of a revision, when it is of the last minutes.
@@ -222,7 +417,7 @@ impl OpenStore {
 
     /// The writer, up to date, held until the guard is dropped.
     pub(crate) async fn hold(
-        &self,
+        self: &Arc<Self>,
         storage: &Storage,
         tenant: &TenantId,
     ) -> Result<tokio::sync::OwnedMutexGuard<Writer>, AuthzError> {
@@ -236,7 +431,7 @@ impl OpenStore {
 
     /// The version and the model that a request is answered with: the named model, or the latest.
     pub(crate) async fn view_with(
-        &self,
+        self: &Arc<Self>,
         storage: &Storage,
         tenant: &TenantId,
         model_id: Option<&str>,
@@ -274,11 +469,13 @@ pub(crate) async fn catch_up(
         let rows = fga::list_log(storage, tenant, store_id, writer.revision(), PAGE).await?;
         let is_last = rows.len() < PAGE as usize;
         for row in rows {
-            replay(&mut writer.fga, &row)?;
+            replay(writer, &row)?;
         }
         if is_last {
             break;
         }
+        // A long log must not hold up whoever shares the thread.
+        tokio::task::yield_now().await;
     }
     writer.is_stale = false;
     Ok(())
@@ -303,21 +500,22 @@ pub(crate) async fn replay_to(
             return Err(corrupt("fga_log.revision").into());
         }
         for row in rows {
-            replay(&mut writer.fga, &row)?;
+            replay(&mut writer, &row)?;
         }
     }
     Ok(writer)
 }
 
-fn replay(fga: &mut FgaStore, row: &FgaLogRow) -> Result<(), AuthzError> {
+fn replay(writer: &mut Writer, row: &FgaLogRow) -> Result<(), AuthzError> {
     let changes: Vec<Change> =
         serde_json::from_str(&row.changes).map_err(|_| corrupt("fga_log.changes"))?;
-    let revision = fga.apply(&changes)?;
-    // A gap would mean a lost write: nothing is answered from such a store.
-    if i64::try_from(revision.0).ok() != Some(row.revision) {
-        return Err(corrupt("fga_log.revision").into());
-    }
-    Ok(())
+    writer.apply(&changes, row)
+}
+
+/// What a version takes in memory.
+fn measure(snapshot: &Snapshot) -> u64 {
+    let footprint = snapshot.footprint();
+    (footprint.names as u64).saturating_add(footprint.edges as u64)
 }
 
 fn corrupt(what: &str) -> StoreError {

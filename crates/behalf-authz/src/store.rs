@@ -208,7 +208,7 @@ impl Authz {
         );
         match self.storage().commit(unit).await {
             Ok(_) => {
-                self.forget(store_id);
+                self.forget(store_id).await;
                 Ok(())
             }
             Err(error) if error.is_conflict("store is gone") => Err(AuthzError::StoreNotFound),

@@ -9,8 +9,8 @@ use behalf_fga::{Change, DeleteKey};
 use behalf_store::fga;
 use behalf_store::{Storage, StoreError};
 
-/// Writes read at once.
-const PAGE: u32 = 1_000;
+/// Writes read at once; those of an import are large.
+const PAGE: u32 = 100;
 
 /// The times of one store's tuples, up to a revision.
 #[derive(Debug, Default)]
@@ -52,6 +52,12 @@ impl WriteTimes {
             }
         }
         Ok(())
+    }
+
+    /// What it takes in memory, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        let slot = size_of::<(u64, Timestamp)>() as u64 + 1;
+        (self.by_key.capacity() as u64).saturating_mul(slot)
     }
 
     /// When the tuple was written.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, TenantId};
-use behalf_fga::{Change, TupleKey, WriteRequest};
+use behalf_fga::{Change, StoreModel, TupleFilter, TupleKey, WriteRequest};
 use behalf_store::fga::{self, FgaLogRow};
 use behalf_store::{Committed, StoreError, UnitOfWork};
 use behalf_verify::sha256_hex;
@@ -74,13 +74,10 @@ impl PlannedWrite {
 
     /// Shows a committed write to readers.
     fn publish(mut self) {
-        match self.writer.fga.apply(&self.changes) {
-            Ok(revision) if i64::try_from(revision.0).ok() == Some(self.row.revision) => {}
+        if let Err(error) = self.writer.apply(&self.changes, &self.row) {
             // The log is right and the memory is not: read it again before the next answer.
-            Ok(_) | Err(_) => {
-                tracing::error!(store = %self.store.store_id, "a write did not apply in memory");
-                self.writer.is_stale = true;
-            }
+            tracing::error!(store = %self.store.store_id, %error, "a write did not apply in memory");
+            self.writer.is_stale = true;
         }
         self.store.publish(&self.writer);
     }
@@ -117,14 +114,7 @@ impl Authz {
         request: &WriteRequest,
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let store = self.open(store_id).await?;
-        let mut writer = store.hold(self.storage(), self.tenant()).await?;
-        let model_id = match (model_id, writer.latest()) {
-            (Some(model_id), _) => model_id.into(),
-            (None, Some(latest)) => latest,
-            (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
-        };
-        let model = writer.bind(&model_id)?;
+        let (store, writer, model) = self.hold_with_model(store_id, model_id).await?;
         let now_micros = request.now_micros.or_else(|| Some(self.now().as_micros()));
         let request = WriteRequest { now_micros, ..request.clone() };
         let changes = writer.fga.plan_write(&model, &request)?;
@@ -142,24 +132,51 @@ impl Authz {
         object: &str,
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let plan = |tuples: &mut dyn Iterator<Item = TupleKey>| -> Vec<Change> {
-            let of_object = tuples.filter(|tuple| tuple.object == object);
-            of_object.map(|tuple| Change::Delete(tuple.delete_key())).collect()
-        };
-        self.plan_changes(store_id, plan, actor).await
+        let filter = TupleFilter { object: object.to_owned(), ..TupleFilter::default() };
+        self.plan_deletes(store_id, &filter, usize::MAX, actor).await
     }
 
-    /// Plans what `plan` makes of the store's tuples, while the store is held.
-    pub(crate) async fn plan_changes(
+    /// Plans the deletion of the tuples that the filter admits, the first `limit` of them.
+    pub(crate) async fn plan_deletes(
         &self,
         store_id: &str,
-        plan: impl FnOnce(&mut dyn Iterator<Item = TupleKey>) -> Vec<Change>,
+        filter: &TupleFilter,
+        limit: usize,
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let store = self.open(store_id).await?;
+        let store = self.open_store(store_id).await?;
         let writer = store.hold(self.storage(), self.tenant()).await?;
-        let changes = plan(&mut writer.fga.snapshot().tuples());
+        let changes = writer.fga.snapshot().deletes(filter).take(limit).collect();
         self.planned(store, writer, changes, actor)
+    }
+
+    /// Plans the writing of tuples that do not exist.
+    pub(crate) async fn plan_import(
+        &self,
+        store_id: &str,
+        tuples: Vec<TupleKey>,
+        actor: &Actor,
+    ) -> Result<Option<PlannedWrite>, AuthzError> {
+        let (store, writer, model) = self.hold_with_model(store_id, None).await?;
+        let changes = writer.fga.plan_import(&model, tuples, Some(self.now().as_micros()))?;
+        self.planned(store, writer, changes, actor)
+    }
+
+    /// The store, held, and the named model, or else the latest.
+    async fn hold_with_model(
+        &self,
+        store_id: &str,
+        model_id: Option<&str>,
+    ) -> Result<(Arc<OpenStore>, OwnedMutexGuard<Writer>, Arc<StoreModel>), AuthzError> {
+        let store = self.open_store(store_id).await?;
+        let mut writer = store.hold(self.storage(), self.tenant()).await?;
+        let model_id = match (model_id, writer.latest()) {
+            (Some(model_id), _) => model_id.into(),
+            (None, Some(latest)) => latest,
+            (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
+        };
+        let model = writer.bind(&model_id)?;
+        Ok((store, writer, model))
     }
 
     pub(crate) fn planned(
@@ -201,11 +218,16 @@ impl Authz {
         for write in &mut writes {
             write.add_to(self, &mut unit);
         }
-        let storage = self.storage().clone();
+        let this = self.clone();
         let task = tokio::spawn(async move {
-            match storage.commit(unit).await {
+            match this.storage().commit(unit).await {
                 Ok(committed) => {
+                    let changes = writes.iter().map(|write| write.len() as u64).sum();
                     writes.into_iter().for_each(PlannedWrite::publish);
+                    if this.0.open.has_grown(changes) {
+                        let this = this.clone();
+                        tokio::spawn(async move { this.0.open.keep_within_budget("").await });
+                    }
                     Ok(committed)
                 }
                 Err(error) => {

@@ -53,7 +53,7 @@ pub struct FgaLogRow {
 }
 
 /// How far a store has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FgaHead {
     /// How many writes it has had.
     pub revision: i64,
@@ -61,6 +61,8 @@ pub struct FgaHead {
     pub model: i64,
     /// When it was created: another store with the same id has another time.
     pub created_at: Timestamp,
+    /// The commit of the revision that the reader has seen; empty when the log does not have it.
+    pub seen_txn: String,
 }
 
 macro_rules! select_stores {
@@ -112,7 +114,7 @@ pub async fn find_store(
     storage.find(FIND, [tenant.into(), store_id.into()]).await?.map(store).transpose()
 }
 
-/// How far the store with that id has come.
+/// How far the store with that id has come, for a reader who has seen the revision `seen`.
 ///
 /// # Errors
 /// As [`Storage::query`].
@@ -120,16 +122,40 @@ pub async fn find_head(
     storage: &Storage,
     tenant: &TenantId,
     store_id: &str,
+    seen: i64,
 ) -> Result<Option<FgaHead>, StoreError> {
     const FIND: &str = "SELECT revision, created_at,
              (SELECT COALESCE(MAX(number), 0) FROM fga_models m
-              WHERE m.tenant_id = s.tenant_id AND m.store_id = s.store_id)
+              WHERE m.tenant_id = s.tenant_id AND m.store_id = s.store_id),
+             COALESCE((SELECT txn FROM fga_log l WHERE l.tenant_id = s.tenant_id
+              AND l.store_id = s.store_id AND l.revision = $3), '')
          FROM fga_stores s WHERE tenant_id = $1 AND store_id = $2";
-    let row = storage.find(FIND, [tenant.into(), store_id.into()]).await?;
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), seen.into()]).await?;
     row.map(|mut row| {
-        Ok(FgaHead { revision: row.take(0)?, created_at: row.take(1)?, model: row.take(2)? })
+        Ok(FgaHead {
+            revision: row.take(0)?,
+            created_at: row.take(1)?,
+            model: row.take(2)?,
+            seen_txn: row.take(3)?,
+        })
     })
     .transpose()
+}
+
+/// The commit that a write was a part of, if the log has it.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_log_txn(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    revision: i64,
+) -> Result<Option<String>, StoreError> {
+    const FIND: &str = "SELECT txn FROM fga_log
+         WHERE tenant_id = $1 AND store_id = $2 AND revision = $3";
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), revision.into()]).await?;
+    row.map(|mut row| row.take(0)).transpose()
 }
 
 /// The stores with that name, oldest first.

@@ -165,6 +165,10 @@ pub struct ServeArgs {
     /// [default: oidc and preshared].
     #[arg(long, env = "BEHALF_FGA_AUTH", value_name = "MODE", value_delimiter = ',')]
     pub fga_auth: Vec<String>,
+    /// How much memory the FGA stores that are in use may take together, in MB; those used longest
+    /// ago are read again when they are next asked [default: half of the machine's memory].
+    #[arg(long, env = "BEHALF_FGA_MEMORY_MB", value_name = "MB")]
+    pub fga_memory_mb: Option<u64>,
     /// A host on a private network to which addresses that users and clients supply may lead; may be
     /// repeated. Nothing fetches such addresses yet; the operator's own may always be private.
     #[arg(long, env = "BEHALF_ALLOW_PRIVATE_EGRESS", value_name = "HOST", value_delimiter = ',')]

@@ -12,6 +12,7 @@ use behalf_identity::Issuer;
 use serde::Deserialize;
 
 use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs, WaitArgs};
+use crate::system::memory_bytes;
 
 /// What the configuration file may say; the names are the flags'.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +28,7 @@ struct FileConfig {
     root_key: Option<String>,
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
+    fga_memory_mb: Option<u64>,
     allow_private_egress: Vec<String>,
     model_url: Option<String>,
     model_key: Option<String>,
@@ -35,7 +37,7 @@ struct FileConfig {
     approval_lifetime: Option<u64>,
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "http",
     "tls",
     "tls-cert",
@@ -46,6 +48,7 @@ const KEYS: [&str; 16] = [
     "root-key",
     "apply",
     "fga-auth",
+    "fga-memory-mb",
     "allow-private-egress",
     "model-url",
     "model-key",
@@ -78,6 +81,8 @@ pub struct Config {
     pub apply: Vec<PathBuf>,
     /// See [`ServeArgs::fga_auth`].
     pub fga_auth: Vec<String>,
+    /// How many bytes the FGA stores in memory may take together.
+    pub fga_memory_bytes: u64,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
     /// See [`WaitArgs::chat_hold`].
@@ -132,6 +137,7 @@ impl Config {
             root_key: args.root_key.or(file.root_key),
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
+            fga_memory_bytes: fga_memory(args.fga_memory_mb.or(file.fga_memory_mb))?,
             model: model(
                 args.model.model_url.or(file.model_url),
                 args.model.model_key.or(file.model_key),
@@ -163,6 +169,7 @@ impl Config {
             root_key: None,
             apply: args.apply,
             fga_auth: Vec::new(),
+            fga_memory_bytes: fga_memory(None)?,
             model: model(model_url, model_key, name)?,
             chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
             approval_lifetime: lifetime(approval_lifetime)?,
@@ -234,6 +241,17 @@ fn check_hosts(hosts: impl Iterator<Item = String>) -> anyhow::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// What FGA stores may take in memory, in bytes: half of what there is unless the operator says.
+fn fga_memory(megabytes: Option<u64>) -> anyhow::Result<u64> {
+    let given = megabytes.map(|megabytes| megabytes.saturating_mul(1_000_000));
+    let half = || memory_bytes().map(|bytes| bytes / 2);
+    let bytes = given.or_else(half).unwrap_or(crate::wiring::FGA_MEMORY_BYTES);
+    if bytes == 0 {
+        bail!("--fga-memory-mb 0: use at least 1");
+    }
+    Ok(bytes)
 }
 
 /// How long a person has to decide.

@@ -81,6 +81,9 @@ fn describe() {
     );
     describe_counter!("behalf_decisions_total", "Decisions of the gate, by outcome.");
     describe_counter!("behalf_fga_checks_total", "Relationship checks, by answer.");
+    describe_gauge!("behalf_fga_stores_loaded", "FGA stores in memory.");
+    describe_gauge!("behalf_fga_stores_bytes", "What they take of it, about.");
+    describe_counter!("behalf_fga_snapshots_total", "Snapshot files of FGA stores, by outcome.");
     describe_counter!("behalf_commits_total", "Units of work, by what became of them.");
     describe_histogram!(
         "behalf_commit_duration_seconds",

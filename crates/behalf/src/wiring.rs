@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
-use behalf_authz::Authz;
+use behalf_authz::{Authz, AuthzParts};
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
@@ -29,6 +29,8 @@ use crate::{server, telemetry};
 
 /// The largest body that any route reads, in bytes, unless the route says otherwise.
 const BODY_LIMIT: usize = 256 * 1024;
+/// How many bytes FGA stores may take in memory where neither the operator nor the machine says.
+pub const FGA_MEMORY_BYTES: u64 = 1 << 30;
 /// How long a chat's stream stays open while its turn waits, unless the operator says otherwise.
 pub const CHAT_HOLD: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,8 @@ pub struct ServerOptions {
     pub database: Option<Secret<String>>,
     /// The model that the agent asks.
     pub model: Option<ModelEndpoint>,
+    /// How many bytes the FGA stores in memory may take together.
+    pub fga_memory_bytes: u64,
     /// How long a chat's stream stays open while its turn waits.
     pub chat_hold: Duration,
     /// How long a person has to decide about a tool call.
@@ -69,6 +73,7 @@ impl ServerOptions {
             fga_auth: FgaAuth::default(),
             database: None,
             model: None,
+            fga_memory_bytes: FGA_MEMORY_BYTES,
             chat_hold: CHAT_HOLD,
             approval_lifetime: APPROVAL_LIFETIME,
         }
@@ -121,12 +126,15 @@ impl Server {
                 .with_context(|| format!("cannot open the database in {}", dir.display()))?,
         };
         let hashing_permits = std::thread::available_parallelism().map_or(1, usize::from);
-        let authz = Authz::new(
-            storage.clone(),
-            ports.clock.clone(),
-            ports.rng.clone(),
-            TenantId::default_tenant(),
-        );
+        let authz = Authz::open(AuthzParts {
+            storage: storage.clone(),
+            clock: ports.clock.clone(),
+            rng: ports.rng.clone(),
+            tenant: TenantId::default_tenant(),
+            snapshots: Some(dir.join("fga")),
+            memory_bytes: options.fga_memory_bytes,
+        })
+        .await?;
         let parts = IdentityParts {
             storage: storage.clone(),
             clock: ports.clock.clone(),

@@ -30,7 +30,7 @@ pub(super) const JSON: [(HeaderName, &str); 2] =
 const MAX_REASON: usize = 500;
 
 /// A call that the rule table admitted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) context: HttpContext,
     pub(super) caller: FgaCaller,

@@ -3,6 +3,7 @@
 
 mod agent;
 mod documents;
+mod fga;
 mod gate;
 mod identity;
 mod ledger;
@@ -38,6 +39,7 @@ pub(crate) async fn run_all(storage: &Storage) {
     a_later_commit_is_never_listed_before_an_earlier_one(storage).await;
     documents::run(storage).await;
     vault::run(storage).await;
+    fga::run(storage).await;
     gate::run(storage).await;
     identity::run(storage).await;
     ledger::run(storage).await;

@@ -78,6 +78,7 @@ pub(super) async fn run(
         issuer,
         trusts_proxy: config.trusts_proxy,
         fga_auth: config.fga_auth()?,
+        fga_memory_bytes: config.fga_memory_bytes,
         database: config.database.clone(),
         model: config.model.clone(),
         chat_hold: config.chat_hold,
@@ -125,6 +126,7 @@ pub(super) async fn run(
     if let Err(error) = server.ledger.flush().await {
         tracing::error!(%error, "some events wait for the next start to become leaves");
     }
+    server.authz.close().await;
     server.storage.close().await;
     failure.map_or(Ok(()), Err)
 }

@@ -3,12 +3,13 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request};
 use axum::response::IntoResponse as _;
-use behalf_authz::TupleFilter;
 use behalf_authz::engine::{Snapshot, TupleKey};
+use behalf_authz::{AuthzError, TupleFilter};
 use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::Answered;
 use crate::fga::call::{Answer, Call, Stamp};
@@ -17,8 +18,9 @@ use crate::fga::error::FgaError;
 use crate::fga::json::{DeleteBy, FgaBody, tuple_json, tuple_line};
 use crate::fga::rules::{self, In};
 
-/// Tuples of an import that are written together.
-const CHUNK: usize = 100;
+/// Tuples of an import that are written together, unless their lines are longer than so many bytes.
+const CHUNK: usize = 2_000;
+const CHUNK_BYTES: usize = 512 * 1024;
 /// The longest line of an import in bytes.
 const MAX_LINE: usize = 64 * 1024;
 /// How many bytes of an export are gathered before they are sent.
@@ -53,56 +55,91 @@ pub(super) async fn import(call: Call, Path(store_id): Path<String>, request: Re
     In("BehalfRequest").store_id(&store_id)?;
     call.enter(&store_id).await?;
     let mut import = Import::new(call, store_id);
-    let mut body = request.into_body().into_data_stream();
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(|_| import.error("the body could not be read"))?;
-        rest.extend_from_slice(&bytes);
-        let mut lines = rest.split(|byte| *byte == b'\n');
-        let tail = lines.next_back().unwrap_or_default().to_vec();
-        for line in lines {
-            import.line(line)?;
-            import.flush_at(CHUNK).await?;
-        }
-        rest = tail;
-        if rest.len() > MAX_LINE {
-            return Err(import.error("the line is too long"));
-        }
-    }
-    import.line(&rest)?;
-    import.flush_at(1).await?;
+    let taken = import.take(request.into_body()).await;
+    // What lies before a bad line is written first, and may be bad itself.
+    let outcome = import.wait().await.and(taken);
+    outcome.map_err(|text| import.error(&text))?;
     let json = json!({"written": import.written, "passed_over": import.passed_over});
     let answer = Answer::new(json, Stamp::at(import.store_id, import.revision));
     Ok(answer.http(StatusCode::OK, Value::clone))
 }
 
-/// An import under way.
+/// An import under way: while some tuples are written, the next ones are read.
 struct Import {
     call: Call,
     store_id: String,
     gathered: Vec<TupleKey>,
+    gathered_bytes: usize,
     lines: usize,
+    pending: Option<Pending>,
     written: usize,
     passed_over: usize,
     revision: u64,
 }
 
+/// Tuples that are being written.
+struct Pending {
+    count: usize,
+    /// The number of their last line.
+    line: usize,
+    outcome: JoinHandle<Result<(usize, u64), AuthzError>>,
+}
+
 impl Import {
     const fn new(call: Call, store_id: String) -> Self {
-        let gathered = Vec::new();
-        Self { call, store_id, gathered, lines: 0, written: 0, passed_over: 0, revision: 0 }
+        Self {
+            call,
+            store_id,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            lines: 0,
+            pending: None,
+            written: 0,
+            passed_over: 0,
+            revision: 0,
+        }
     }
 
     fn error(&self, text: &str) -> FgaError {
-        FgaError::validation(format!(
-            "line {}: {text}; {} tuples were written before",
-            self.lines, self.written
-        ))
+        FgaError::validation(format!("{text}; {} tuples were written before", self.written))
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), FgaError> {
+    fn at(line: usize, text: &str) -> String {
+        format!("line {line}: {text}")
+    }
+
+    /// Takes every line; the error says what is wrong with one.
+    async fn take(&mut self, body: Body) -> Result<(), String> {
+        let mut body = body.into_data_stream();
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(bytes) = body.next().await {
+            let unreadable = |_| Self::at(self.lines, "the body could not be read");
+            let bytes = bytes.map_err(unreadable)?;
+            rest.extend_from_slice(&bytes);
+            let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else {
+                if rest.len() > MAX_LINE {
+                    return Err(Self::at(self.lines, "the line is too long"));
+                }
+                continue;
+            };
+            let tail = rest.split_off(end);
+            for line in rest.split(|byte| *byte == b'\n') {
+                self.line(line)?;
+                self.flush_at(CHUNK).await?;
+            }
+            rest = tail.get(1..).unwrap_or_default().to_vec();
+        }
+        self.line(&rest)?;
+        self.flush_at(1).await
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
         self.lines = self.lines.saturating_add(1);
-        let line = str::from_utf8(line).map_err(|_| self.error("the line is no UTF-8"))?.trim();
+        if line.len() > MAX_LINE {
+            return Err(Self::at(self.lines, "the line is too long"));
+        }
+        let text = str::from_utf8(line);
+        let line = text.map_err(|_| Self::at(self.lines, "the line is no UTF-8"))?.trim();
         if line.is_empty() {
             return Ok(());
         }
@@ -110,29 +147,37 @@ impl Import {
             rules::tuple_key(&tuple)?;
             Ok(tuple)
         });
-        let tuple = tuple.map_err(|error| self.error(error.message()))?;
+        let tuple = tuple.map_err(|error| Self::at(self.lines, error.message()))?;
         self.gathered.push(tuple_of(tuple));
+        self.gathered_bytes = self.gathered_bytes.saturating_add(line.len());
         Ok(())
     }
 
-    /// Writes what was gathered when it is that many.
-    async fn flush_at(&mut self, count: usize) -> Result<(), FgaError> {
-        if self.gathered.len() < count {
+    /// Has what was gathered written when it is that many or that long.
+    async fn flush_at(&mut self, count: usize) -> Result<(), String> {
+        if self.gathered.len() < count && self.gathered_bytes < CHUNK_BYTES {
             return Ok(());
         }
-        let mut gathered = std::mem::take(&mut self.gathered);
-        // The log holds a key once per write; the last of the same key is what counts.
-        let mut seen = std::collections::BTreeSet::new();
-        let all = gathered.len();
-        gathered.reverse();
-        gathered.retain(|tuple| seen.insert(tuple.delete_key()));
-        gathered.reverse();
-        let authz = &self.call.context.authz;
-        let imported = authz.import(&self.store_id, gathered, self.call.author()).await;
+        self.wait().await?;
+        let gathered = std::mem::take(&mut self.gathered);
+        self.gathered_bytes = 0;
+        let (count, line) = (gathered.len(), self.lines);
+        let (call, store_id) = (self.call.clone(), self.store_id.clone());
+        let outcome = tokio::spawn(async move {
+            call.context.authz.import(&store_id, gathered, call.author()).await
+        });
+        self.pending = Some(Pending { count, line, outcome });
+        Ok(())
+    }
+
+    /// Waits until what is being written is written.
+    async fn wait(&mut self) -> Result<(), String> {
+        let Some(Pending { count, line, outcome }) = self.pending.take() else { return Ok(()) };
+        let imported = outcome.await.unwrap_or(Err(AuthzError::Contention));
         let (written, revision) =
-            imported.map_err(|error| self.error(FgaError::from(error).message()))?;
+            imported.map_err(|error| Self::at(line, FgaError::from(error).message()))?;
         self.written = self.written.saturating_add(written);
-        self.passed_over = self.passed_over.saturating_add(all.saturating_sub(written));
+        self.passed_over = self.passed_over.saturating_add(count.saturating_sub(written));
         self.revision = revision;
         Ok(())
     }

@@ -1,0 +1,71 @@
+//! Authorization stores: a log without gaps, and a head that says whether a reader's past is this
+//! log's.
+
+use behalf_store::{Storage, fga};
+
+use super::{at, race, tenant, unit};
+
+pub(super) async fn run(storage: &Storage) {
+    a_log_has_no_gaps_and_its_head_knows_each_commit(storage).await;
+}
+
+fn row(revision: i64, txn: &str) -> fga::FgaLogRow {
+    fga::FgaLogRow {
+        revision,
+        changes: "[]".to_owned(),
+        actor: "{}".to_owned(),
+        reason: String::new(),
+        txn: txn.to_owned(),
+        at: at(1),
+    }
+}
+
+async fn a_log_has_no_gaps_and_its_head_knows_each_commit(storage: &Storage) {
+    let tenant = tenant("fga-log");
+    let mut create = unit(9_100);
+    create.add(fga::insert_store(
+        &tenant,
+        &fga::FgaStoreRow {
+            store_id: "store".to_owned(),
+            name: "documents".to_owned(),
+            subject: "sub".to_owned(),
+            revision: 0,
+            created_at: at(7),
+            updated_at: at(7),
+        },
+    ));
+    storage.commit(create).await.unwrap();
+    let head = async |seen| fga::find_head(storage, &tenant, "store", seen).await.unwrap().unwrap();
+    assert_eq!(head(0).await.seen_txn, "", "nothing was written yet");
+
+    // Of many who write behind the same revision, one does.
+    for revision in 1..=3 {
+        let appended = race(storage, 8, "store moved", |n| {
+            fga::append_log(&tenant, "store", &row(revision, &format!("{revision}-{n}"))).to_vec()
+        });
+        assert_eq!(appended.await, 1);
+    }
+    assert_eq!(
+        race(storage, 1, "store moved", |_| {
+            fga::append_log(&tenant, "store", &row(5, "gap")).to_vec()
+        })
+        .await,
+        0
+    );
+
+    let log = fga::list_log(storage, &tenant, "store", 0, 10).await.unwrap();
+    assert_eq!(log.iter().map(|row| row.revision).collect::<Vec<_>>(), [1, 2, 3]);
+    for row in &log {
+        let revision = row.revision;
+        let seen = head(revision).await;
+        assert_eq!((seen.revision, seen.created_at, seen.model), (3, at(7), 0));
+        assert_eq!(seen.seen_txn, row.txn);
+        let txn = fga::find_log_txn(storage, &tenant, "store", revision).await.unwrap();
+        assert_eq!(txn.as_deref(), Some(row.txn.as_str()));
+    }
+    for other in [0, 4, -1] {
+        assert_eq!(head(other).await.seen_txn, "", "the log has no revision {other}");
+        assert_eq!(fga::find_log_txn(storage, &tenant, "store", other).await.unwrap(), None);
+    }
+    assert_eq!(fga::find_head(storage, &tenant, "another", 1).await.unwrap(), None);
+}
