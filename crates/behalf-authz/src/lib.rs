@@ -160,8 +160,10 @@ impl Authz {
 
     /// Lets go of a store that is not there any more, or is another one by now.
     async fn forget(&self, store_id: &str) {
-        if let Some(store) = self.0.open.remove(store_id) {
-            store.unsave().await;
+        match (self.0.open.remove(store_id), &self.0.files) {
+            (Some(store), _) => store.unsave().await,
+            (None, Some(files)) => files.remove(store_id),
+            (None, None) => {}
         }
     }
 }

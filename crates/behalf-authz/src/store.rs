@@ -208,6 +208,8 @@ impl Authz {
         );
         match self.storage().commit(unit).await {
             Ok(_) => {
+                // Whoever began to load it before finishes first.
+                let _nobody_loads = self.0.loading.lock().await;
                 self.forget(store_id).await;
                 Ok(())
             }
