@@ -5,7 +5,7 @@
 //! is believed only if the database still has the write that the file ends with: the label names its
 //! revision and its commit. The id of a commit is drawn by chance, and a write is appended only
 //! behind the one that was planned on, so the same commit at the same revision has the same log
-//! before it (`docs/decisions`, snapshots of stores are bound to a commit).
+//! before it (decision 15).
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
