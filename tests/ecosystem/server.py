@@ -20,7 +20,7 @@ def free_port() -> int:
 class Server:
     """`behalf serve` in `folder`, with the set-up file that `setup` makes of the issuer."""
 
-    def __init__(self, binary: str, folder: Path, setup) -> None:
+    def __init__(self, binary: str, folder: Path, setup, arguments=()) -> None:
         self.data = folder / "data"
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
@@ -37,6 +37,7 @@ class Server:
             f"127.0.0.1:{self.port}",
             "--apply",
             folder / "setup.yaml",
+            *arguments,
         ]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         for _ in range(600):
@@ -95,6 +96,9 @@ class Checks:
         if found != expected:
             raise AssertionError(f"{self.name}: {what}: found {found!r}, expected {expected!r}")
         self.passed += 1
+
+    def contains(self, text: str, part: str) -> None:
+        self.equal(part in text, True, f"`{part}` in `{text}`")
 
     def raises(self, kind: type[Exception], call, what: str, code: str | None = None) -> None:
         """`call` fails with `kind` and, if it is given, the error code `code`."""
