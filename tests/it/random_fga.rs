@@ -8,6 +8,7 @@
 mod lists;
 mod oracle;
 mod reasons;
+mod shapes;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
