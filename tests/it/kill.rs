@@ -41,7 +41,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the binary on `dir` and waits until it answers.
     pub(crate) fn start(dir: &Path) -> Self {
-        Self::run(dir, Command::new(env!("CARGO_BIN_EXE_behalf-under-test")))
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_behalf-under-test"));
+        command.arg("serve").args(arguments);
+        Self::run(dir, command)
     }
 
     /// The same on a disk that is full once a file has `kib` KiB.
@@ -49,7 +56,7 @@ impl Server {
         let mut shell = Command::new("bash");
         // With the signal ignored, the write itself fails, as on a full disk.
         let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
-        shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_behalf-under-test"));
+        shell.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_behalf-under-test")).arg("serve");
         Self::run(dir, shell)
     }
 
@@ -57,7 +64,7 @@ impl Server {
         let port = free_port();
         let log = std::fs::File::create(dir.join("server.log")).unwrap();
         let process = command
-            .args(["serve", "--http", &format!("127.0.0.1:{port}"), "--data"])
+            .args(["--http", &format!("127.0.0.1:{port}"), "--data"])
             .arg(dir.join("data"))
             .arg("--apply")
             .arg(dir.join("setup.yaml"))
@@ -85,13 +92,21 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    /// No test that fails leaves a server behind.
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
 /// Waits for nothing in particular.
 fn pause(duration: Duration) {
     let (_keep, nothing) = std::sync::mpsc::channel::<()>();
     assert!(nothing.recv_timeout(duration).is_err());
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -104,12 +119,22 @@ fn post(port: u16, path: &str, body: &str) -> Option<String> {
 
 /// The head and the body of the answer.
 pub(crate) fn exchange(port: u16, path: &str, body: &str) -> Option<(String, String)> {
+    exchange_as(port, path, "application/json", body)
+}
+
+/// The same with a body of that type.
+pub(crate) fn exchange_as(
+    port: u16,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let method = if body.is_empty() { "GET" } else { "POST" };
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer kill-test-key\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+         Connection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).ok()?;

@@ -38,7 +38,7 @@ pub use browser::{Browser, Page};
 pub use client::{Client, code_challenge, post_form, query_of};
 pub use cluster::Cluster;
 pub use forge::{base64url, forge, hmac_sha256, rewritten};
-pub use grpc::{GrpcClient, GrpcError};
+pub use grpc::{GrpcClient, GrpcError, RawAnswer};
 pub use provider::{decide_at_provider, github_connection, start_provider};
 
 /// The issuer of every server under test.

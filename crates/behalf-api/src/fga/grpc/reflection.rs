@@ -12,7 +12,7 @@ use http::Method;
 use prost::Message as _;
 use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
-use super::frame::{Incoming, framed, stream};
+use super::frame::{Incoming, framed, stream_until_error};
 use crate::fga::wire::{DESCRIPTORS, reflection_v1 as pb};
 use pb::server_reflection_request::MessageRequest;
 use pb::server_reflection_response::MessageResponse;
@@ -36,10 +36,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 async fn info(request: Request) -> Response {
     let requests = Incoming::new(request).messages::<pb::ServerReflectionRequest>();
-    let requests = requests.take_while(|request| std::future::ready(request.is_ok()));
-    stream(requests.filter_map(|request| {
-        std::future::ready(request.ok().map(|request| framed(&answer(request))))
-    }))
+    stream_until_error(requests.map(|request| Ok(framed(&answer(request?)))))
 }
 
 fn answer(request: pb::ServerReflectionRequest) -> pb::ServerReflectionResponse {
