@@ -261,3 +261,85 @@ async fn whoever_watches_is_told_each_change_and_comes_again_behind_the_last() {
     assert_eq!(change["operation"], "TUPLE_OPERATION_DELETE");
     world.get("/behalf/watch?continuation_token=made-up").await.expect(400);
 }
+
+#[tokio::test]
+async fn all_objects_of_a_user_come_in_one_call_by_type_and_relation() {
+    let world = world().await;
+    let ask = async |more: Value| {
+        let mut body = json!({"user": "user:a"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.post("/behalf/list-all-objects", body).await
+    };
+    let group = |kind: &str, relation: &str, objects: &[&str]| json!({"type": kind, "relation": relation, "objects": objects});
+    let all = ask(json!({})).await.expect(200).json();
+    assert_eq!(
+        all["results"],
+        json!([
+            group("folder", "viewer", &["folder:f"]),
+            group("doc", "can_view", &["doc:1", "doc:2"]),
+            group("doc", "viewer", &["doc:2"]),
+        ])
+    );
+    assert_eq!((&all["complete"], &all["next_page_token"]), (&json!(true), &json!("")));
+    let of_type = ask(json!({"types": ["folder"]})).await.expect(200).json();
+    assert_eq!(of_type["results"], json!([group("folder", "viewer", &["folder:f"])]));
+    let by_relation = ask(json!({"relations": ["can_view"]})).await.expect(200).json();
+    assert_eq!(by_relation["results"], json!([group("doc", "can_view", &["doc:1", "doc:2"])]));
+    let along = json!({"contextual_tuples": {"tuple_keys": [tuple("user:a", "viewer", "folder:g")]},
+        "types": ["folder"]});
+    let found = ask(along).await.expect(200).json();
+    assert_eq!(found["results"][0]["objects"].as_array().unwrap().len(), 2);
+
+    // In pages of one revision: what is written meanwhile is in none of them.
+    let mut found = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = ask(json!({"page_size": 1, "page_token": token})).await.expect(200).json();
+        assert_eq!(page["revision"], 1);
+        for result in page["results"].as_array().unwrap() {
+            for object in result["objects"].as_array().unwrap() {
+                found.push(format!("{} {}", result["relation"], object).replace('"', ""));
+            }
+        }
+        world.write(&[tuple("user:a", "viewer", &format!("doc:new-{}", found.len()))]).await;
+        page["next_page_token"].as_str().unwrap().clone_into(&mut token);
+        assert_eq!(page["complete"], token.is_empty());
+        if token.is_empty() {
+            break;
+        }
+    }
+    let expected = ["viewer folder:f", "can_view doc:1", "can_view doc:2", "viewer doc:2"];
+    assert_eq!(found, expected);
+
+    for (body, code) in [
+        (json!({"types": ["ship"]}), "type_not_found"),
+        (json!({"relations": ["captain"]}), "relation_not_found"),
+        (json!({"user": "nobody"}), "validation_error"),
+        (json!({"page_token": "00"}), "invalid_continuation_token"),
+        (json!({"page_size": 10_001}), "page_size_invalid"),
+    ] {
+        assert_eq!(ask(body).await.expect(400).json()["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn what_one_relation_lacks_keeps_no_other_back() {
+    let world = world().await;
+    let conditioned = json!({"user": "user:b", "relation": "viewer", "object": "doc:1",
+        "condition": {"name": "in_time", "context": {"until": "2027-01-01T00:00:00Z"}}});
+    world.write(&[conditioned, tuple("user:b", "viewer", "folder:f")]).await;
+    let ask = async |context: Value| {
+        let body = json!({"user": "user:b", "context": context});
+        world.post("/behalf/list-all-objects", body).await.expect(200).json()
+    };
+    let without = ask(json!({})).await;
+    assert_eq!(without["complete"], false);
+    let results = without["results"].as_array().unwrap();
+    assert_eq!(results[0]["objects"], json!(["folder:f"]));
+    let errors: Vec<&str> =
+        results.iter().filter_map(|result| result["error"]["code"].as_str()).collect();
+    assert!(!errors.is_empty() && errors.iter().all(|code| *code == "validation_error"));
+    let with = ask(json!({"now": "2026-06-01T00:00:00Z"})).await;
+    assert_eq!(with["complete"], true);
+    assert!(with["results"].as_array().unwrap().iter().all(|one| one["error"].is_null()));
+}

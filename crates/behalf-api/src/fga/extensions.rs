@@ -1,5 +1,6 @@
 //! What Behalf answers beyond OpenFGA: `/stores/{store_id}/behalf/…`.
 
+mod all_objects;
 mod bulk;
 mod copy;
 mod diff;
@@ -22,11 +23,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
     const MODEL: &str = "/stores/{store_id}/behalf/authorization-models/{model_id}";
     const OBJECTS: &str = "/stores/{store_id}/behalf/list-objects";
     const USERS: &str = "/stores/{store_id}/behalf/list-users";
+    const ALL: &str = "/stores/{store_id}/behalf/list-all-objects";
     routes
         .route(Method::POST, "/stores/{store_id}/behalf/explain", read, questions::explain)
         .route(Method::POST, "/stores/{store_id}/behalf/filter", check, questions::filter)
         .route(Method::POST, OBJECTS, read, questions::list_objects)
         .route(Method::POST, USERS, read, questions::list_users)
+        .route(Method::POST, ALL, read, all_objects::list_all_objects)
         .route(Method::POST, "/stores/{store_id}/behalf/diff", read, diff::diff)
         .route(Method::POST, "/stores/{store_id}/behalf/delete", write, bulk::delete)
         .route(Method::POST, "/stores/{store_id}/behalf/import", write, bulk::import)

@@ -148,7 +148,7 @@ impl UsersPage {
 
 impl Page {
     /// The size, and behind what the page begins. A token pins the revision of the first page.
-    fn place(&self, ask: &mut Ask) -> Result<(usize, Option<String>), FgaError> {
+    pub(super) fn place(&self, ask: &mut Ask) -> Result<(usize, Option<String>), FgaError> {
         let size = self.size.unwrap_or(PAGE);
         let reason = || format!("value must be inside range [1, {MAX_PAGE}]");
         In("PageRequest").holds("PageSize", (1..=MAX_PAGE).contains(&size), reason)?;

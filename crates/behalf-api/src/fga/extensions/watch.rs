@@ -117,6 +117,7 @@ impl Watch {
             size: PAGE,
             token: &self.token,
             start: self.start,
+            until: None,
         };
         let changes = self.call.context.authz.read_changes(&self.store_id, query).await?;
         self.revision = changes.revision;

@@ -100,6 +100,30 @@ impl Read for ObjectsPage {
     }
 }
 
+/// Every object that a user has any of these relations to, page by page.
+#[derive(Debug)]
+pub(in crate::fga) struct AllObjects {
+    pub(in crate::fga) user: String,
+    /// Of these types only, unless there are none.
+    pub(in crate::fga) types: Vec<String>,
+    /// By these relations only, unless there are none.
+    pub(in crate::fga) relations: Vec<String>,
+    pub(in crate::fga) page: Page,
+    pub(in crate::fga) ask: Ask,
+}
+
+impl Read for AllObjects {
+    fn read(of: &Object<'_>) -> Result<Self> {
+        Ok(Self {
+            user: of.text("user")?,
+            types: of.texts("types")?,
+            relations: of.texts("relations")?,
+            page: page(of)?,
+            ask: ask(of)?,
+        })
+    }
+}
+
 /// Which users, page by page?
 #[derive(Debug)]
 pub(in crate::fga) struct UsersPage {
