@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use behalf_authz::engine::{
-    AuthorizationModel, Change, DeleteKey, FgaStore, RequestContext, Snapshot, SnapshotReader,
-    TupleKey, WriteRequest,
+    AuthorizationModel, Change, DeleteKey, FgaStore, Limits, RequestContext, Snapshot,
+    SnapshotReader, TupleKey, WriteRequest,
 };
 use behalf_authz::{Author, Authz, AuthzParts, Query, TupleFilter};
 use behalf_core::{Actor, ManualClock, TenantId};
@@ -75,6 +75,7 @@ async fn open(storage: &Storage, snapshots: Option<PathBuf>, memory_bytes: u64) 
         tenant: TenantId::default_tenant(),
         snapshots,
         memory_bytes,
+        limits: Limits::default(),
     };
     Authz::open(parts).await.unwrap()
 }

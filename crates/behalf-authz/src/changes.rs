@@ -44,6 +44,8 @@ pub struct ChangesQuery<'a> {
     pub token: &'a str,
     /// From this time on, when there is no token.
     pub start: Option<Timestamp>,
+    /// Up to this time; nothing for everything.
+    pub until: Option<Timestamp>,
 }
 
 /// A page of changes.
@@ -92,6 +94,9 @@ impl Authz {
             let is_last = rows.len() < page as usize;
             page = page.saturating_mul(2).min(PAGE);
             for row in rows {
+                if query.until.is_some_and(|until| row.at > until) {
+                    break 'log;
+                }
                 after = row.revision;
                 let skip = if row.revision == position.revision { position.seen } else { 0 };
                 for (index, change) in changes(&row)?.into_iter().enumerate().skip(skip) {

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use behalf_core::{Clock, Rng, TenantId, Timestamp, new_ulid};
+use behalf_fga::Limits;
 use behalf_store::{Storage, UnitOfWork};
 
 pub use assertions::Assertion;
@@ -62,6 +63,8 @@ pub struct AuthzParts {
     pub snapshots: Option<PathBuf>,
     /// How many bytes the stores in memory may take together. One that is larger works alone.
     pub memory_bytes: u64,
+    /// What every question may cost.
+    pub limits: Limits,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,8 @@ struct Inner {
     tenant: TenantId,
     files: Option<Arc<SnapshotFiles>>,
     open: OpenStores,
+    /// What every question may cost.
+    limits: Limits,
     /// Held while a store is loaded, so that it is loaded once.
     loading: tokio::sync::Mutex<()>,
 }
@@ -83,14 +88,14 @@ impl Authz {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn open(parts: AuthzParts) -> Result<Self, AuthzError> {
-        let AuthzParts { storage, clock, rng, tenant, snapshots, memory_bytes } = parts;
+        let AuthzParts { storage, clock, rng, tenant, snapshots, memory_bytes, limits } = parts;
         let files = snapshots.map(|folder| Arc::new(SnapshotFiles::new(&folder, &tenant)));
         if let Some(files) = &files {
             files.tidy(&storage).await?;
         }
         let open = OpenStores::new(memory_bytes);
         let loading = tokio::sync::Mutex::new(());
-        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, loading })))
+        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, limits, loading })))
     }
 
     /// Saves every store in memory, so that the next start has little to read. To be called when
@@ -107,6 +112,10 @@ impl Authz {
 
     fn tenant(&self) -> &TenantId {
         &self.0.tenant
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits
     }
 
     fn now(&self) -> Timestamp {

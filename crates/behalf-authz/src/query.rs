@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use behalf_core::{Page, Timestamp};
 use behalf_fga::{
-    CheckRequest, DeleteKey, Explanation, FilterRequest, ListObjectsRequest, ListUsersRequest,
-    Listing, PageRequest, RequestContext, RequestError, Snapshot, StoreModel, TupleFilter,
-    TupleKey, User, UsersetTree,
+    CheckRequest, DeleteKey, Explanation, FilterRequest, Limits, ListObjectsRequest,
+    ListUsersRequest, Listing, PageRequest, RequestContext, RequestError, Snapshot, StoreModel,
+    TupleFilter, TupleKey, User, UsersetTree,
 };
 use metrics::counter;
 
@@ -49,6 +49,8 @@ pub struct At {
     pub model_id: Arc<str>,
     /// What time it is, for tuples that hold for a time.
     pub(crate) now: Timestamp,
+    /// What a question may cost.
+    pub(crate) limits: Limits,
 }
 
 impl At {
@@ -171,10 +173,10 @@ impl At {
         self.snapshot.filter(&self.model, &filter)
     }
 
-    /// The request at this time, unless it says another.
+    /// The request at this time, unless it says another, within the operator's limits.
     pub fn timed<'r>(&self, request: RequestContext<'r>) -> RequestContext<'r> {
         let now_micros = request.now_micros.or(Some(self.now.as_micros()));
-        RequestContext { now_micros, ..request }
+        RequestContext { now_micros, limits: self.limits, ..request }
     }
 }
 
@@ -253,7 +255,8 @@ impl Authz {
         let store = self.open_store(query.store_id).await?;
         let (view, model, model_id) =
             store.view_with(self.storage(), self.tenant(), query.model_id).await?;
-        Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id, now: self.now() })
+        let (now, limits) = (self.now(), self.limits());
+        Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id, now, limits })
     }
 
     /// Asks one check of the newest version.

@@ -59,6 +59,43 @@ impl Default for FgaAuth {
     }
 }
 
+/// Limits of `/stores` that the operator sets (`--fga-…`), by OpenFGA's names. Zero is no limit
+/// where not said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FgaLimits {
+    /// Results of one ListObjects.
+    pub list_objects_max_results: usize,
+    /// How long one ListObjects looks, also as a stream.
+    pub list_objects_deadline: Duration,
+    /// Results of one ListUsers.
+    pub list_users_max_results: usize,
+    /// How long one ListUsers looks.
+    pub list_users_deadline: Duration,
+    /// Hops through usersets and tuplesets outside recursive relations.
+    pub resolve_node_limit: u32,
+    /// How long ReadChanges keeps a change back.
+    pub changelog_horizon: Duration,
+    /// Writes and deletes of one Write together, at least 1.
+    pub max_tuples_per_write: usize,
+    /// Checks of one BatchCheck, at least 1.
+    pub max_checks_per_batch: usize,
+}
+
+impl Default for FgaLimits {
+    fn default() -> Self {
+        Self {
+            list_objects_max_results: 0,
+            list_objects_deadline: Duration::ZERO,
+            list_users_max_results: 0,
+            list_users_deadline: Duration::ZERO,
+            resolve_node_limit: 25,
+            changelog_horizon: Duration::ZERO,
+            max_tuples_per_write: 100,
+            max_checks_per_batch: 50,
+        }
+    }
+}
+
 /// What every route can reach; clones share it, as each request makes several.
 #[derive(Clone, Debug)]
 pub struct HttpContext(Arc<Services>);
@@ -95,6 +132,8 @@ pub struct Services {
     pub traces: Traces,
     /// Who may ask it.
     pub fga_auth: FgaAuth,
+    /// What one request may ask of it.
+    pub fga_limits: FgaLimits,
     /// Connections, connected accounts and their tokens.
     pub vault: Vault,
     /// The verifiable log.

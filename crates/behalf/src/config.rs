@@ -1,5 +1,7 @@
 //! The configuration: flags and variables first, then the file, then defaults.
 
+mod fga;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use behalf_agent::ModelEndpoint;
 use behalf_core::Secret;
-use behalf_http::FgaAuth;
+use behalf_http::{FgaAuth, FgaLimits};
 use behalf_identity::Issuer;
 use serde::Deserialize;
 
-use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs, WaitArgs};
+use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, FgaLimitArgs, ModelArgs, ServeArgs, WaitArgs};
 use crate::system::memory_bytes;
 
 /// What the configuration file may say; the names are the flags'.
@@ -29,6 +31,8 @@ struct FileConfig {
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
     fga_memory_mb: Option<u64>,
+    #[serde(flatten)]
+    fga_limits: FgaLimitArgs,
     allow_private_egress: Vec<String>,
     model_url: Option<String>,
     model_key: Option<String>,
@@ -37,7 +41,7 @@ struct FileConfig {
     approval_lifetime: Option<u64>,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 25] = [
     "http",
     "tls",
     "tls-cert",
@@ -49,6 +53,14 @@ const KEYS: [&str; 17] = [
     "apply",
     "fga-auth",
     "fga-memory-mb",
+    "fga-list-objects-max-results",
+    "fga-list-objects-deadline",
+    "fga-list-users-max-results",
+    "fga-list-users-deadline",
+    "fga-resolve-node-limit",
+    "fga-changelog-horizon-offset",
+    "fga-max-tuples-per-write",
+    "fga-max-checks-per-batch-check",
     "allow-private-egress",
     "model-url",
     "model-key",
@@ -83,6 +95,8 @@ pub struct Config {
     pub fga_auth: Vec<String>,
     /// How many bytes the FGA stores in memory may take together.
     pub fga_memory_bytes: u64,
+    /// See [`FgaLimitArgs`].
+    pub fga_limits: FgaLimits,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
     /// See [`WaitArgs::chat_hold`].
@@ -138,6 +152,7 @@ impl Config {
             apply: if args.apply.is_empty() { file.apply } else { args.apply },
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
             fga_memory_bytes: fga_memory(args.fga_memory_mb.or(file.fga_memory_mb))?,
+            fga_limits: fga::limits(args.fga_limits, file.fga_limits)?,
             model: model(
                 args.model.model_url.or(file.model_url),
                 args.model.model_key.or(file.model_key),
@@ -170,6 +185,7 @@ impl Config {
             apply: args.apply,
             fga_auth: Vec::new(),
             fga_memory_bytes: fga_memory(None)?,
+            fga_limits: FgaLimits::default(),
             model: model(model_url, model_key, name)?,
             chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
             approval_lifetime: lifetime(approval_lifetime)?,

@@ -11,12 +11,13 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
+use behalf_authz::engine::Limits;
 use behalf_authz::{Authz, AuthzParts};
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
 use behalf_gate::{APPROVAL_LIFETIME, DocumentReaders, Gate, GateParts, flows};
-use behalf_http::{FgaAuth, HttpContext, RouteRule, Services};
+use behalf_http::{FgaAuth, FgaLimits, HttpContext, RouteRule, Services};
 use behalf_identity::{Identity, IdentityParts, Issuer, OwnApi};
 use behalf_ledger::{Ledger, LedgerParts};
 use behalf_retrieval::{Retrieval, RetrievalParts};
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     pub trusts_proxy: bool,
     /// Who may ask `/stores`.
     pub fga_auth: FgaAuth,
+    /// What one request may ask of them.
+    pub fga_limits: FgaLimits,
     /// The PostgreSQL database that holds the data; `None`: the embedded store in the folder.
     pub database: Option<Secret<String>>,
     /// The model that the agent asks.
@@ -71,6 +74,7 @@ impl ServerOptions {
             issuer,
             trusts_proxy: false,
             fga_auth: FgaAuth::default(),
+            fga_limits: FgaLimits::default(),
             database: None,
             model: None,
             fga_memory_bytes: FGA_MEMORY_BYTES,
@@ -133,6 +137,10 @@ impl Server {
             tenant: TenantId::default_tenant(),
             snapshots: Some(dir.join("fga")),
             memory_bytes: options.fga_memory_bytes,
+            limits: Limits {
+                resolve_node_limit: options.fga_limits.resolve_node_limit,
+                ..Limits::default()
+            },
         })
         .await?;
         let parts = IdentityParts {
@@ -208,6 +216,7 @@ impl Server {
             authz: authz.clone(),
             traces: traces.clone(),
             fga_auth: options.fga_auth,
+            fga_limits: options.fga_limits,
             vault: vault.clone(),
             ledger: ledger.clone(),
             gate: gate.clone(),

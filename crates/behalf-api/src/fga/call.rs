@@ -17,6 +17,8 @@ use super::rules::In;
 pub(super) const MODEL_ID: HeaderName = HeaderName::from_static("openfga-authorization-model-id");
 /// Which store answered.
 pub(super) const STORE_ID: HeaderName = HeaderName::from_static("openfga-store-id");
+/// Says `false` when a limit of the operator's cut the answer short.
+const COMPLETE: HeaderName = HeaderName::from_static("behalf-complete");
 /// The revision that answered.
 pub(super) const REVISION: HeaderName = HeaderName::from_static("behalf-revision");
 /// The least revision that may answer.
@@ -123,17 +125,20 @@ pub(super) struct Stamp {
     pub(super) store_id: String,
     pub(super) model_id: String,
     pub(super) revision: Option<u64>,
+    /// There is more than the answer says.
+    pub(super) is_cut: bool,
 }
 
 impl Stamp {
     /// The version of a store that answered.
     pub(super) fn of(store_id: String, at: &At) -> Self {
-        Self { store_id, model_id: at.model_id.to_string(), revision: Some(at.revision()) }
+        let revision = Some(at.revision());
+        Self { model_id: at.model_id.to_string(), revision, ..Self::store(store_id) }
     }
 
     /// A store that answered, whatever its model.
     pub(super) fn at(store_id: String, revision: u64) -> Self {
-        Self { store_id, model_id: String::new(), revision: Some(revision) }
+        Self { revision: Some(revision), ..Self::store(store_id) }
     }
 
     /// A store about which was asked.
@@ -151,6 +156,9 @@ impl Stamp {
             {
                 headers.insert(name, value);
             }
+        }
+        if self.is_cut {
+            headers.insert(COMPLETE, HeaderValue::from_static("false"));
         }
     }
 }

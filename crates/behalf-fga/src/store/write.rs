@@ -11,7 +11,7 @@ use crate::engine::StoreModel;
 use crate::error::{TupleError, WriteError};
 use crate::tuple::{Guard, TupleKey, UserRef, parse_user};
 
-/// Writes and deletes together may not be more than this in one request.
+/// Writes and deletes together may not be more than this in one request, unless it says otherwise.
 pub const MAX_TUPLES_PER_WRITE: usize = 100;
 
 /// The condition context of a tuple may not be larger than this.
@@ -31,6 +31,8 @@ pub struct WriteRequest {
     /// The time, in microseconds since the Unix epoch: a tuple that has expired by then is no
     /// duplicate. Without it, expired tuples are in the way until they are deleted.
     pub now_micros: Option<i64>,
+    /// How many writes and deletes there may be together; nothing for [`MAX_TUPLES_PER_WRITE`].
+    pub max_tuples: Option<usize>,
 }
 
 /// The key of a tuple, without its condition.
@@ -205,8 +207,9 @@ fn check_duplicates(request: &WriteRequest) -> Result<(), WriteError> {
             return Err(WriteError::Duplicate { user, relation, object });
         }
     }
-    if seen.len() > MAX_TUPLES_PER_WRITE {
-        return Err(WriteError::TooMany(MAX_TUPLES_PER_WRITE));
+    let most = request.max_tuples.unwrap_or(MAX_TUPLES_PER_WRITE);
+    if seen.len() > most {
+        return Err(WriteError::TooMany(most));
     }
     Ok(())
 }

@@ -79,6 +79,7 @@ pub(super) async fn run(
         trusts_proxy: config.trusts_proxy,
         fga_auth: config.fga_auth()?,
         fga_memory_bytes: config.fga_memory_bytes,
+        fga_limits: config.fga_limits,
         database: config.database.clone(),
         model: config.model.clone(),
         chat_hold: config.chat_hold,

@@ -8,7 +8,7 @@ use behalf_authz::{At, AuthzError};
 use prost_types::Struct;
 use serde_json::{Map, Value, json};
 
-use super::list::{UsersOf, in_the_background};
+use super::list::{Bounds, UsersOf, in_the_background};
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::convert::{map_of, struct_of};
 use crate::fga::error::FgaError;
@@ -170,11 +170,14 @@ impl Call {
         let at = self.at(&request.store_id, &self.model_header).await?;
         let stamp = Stamp::of(request.store_id, &at);
         // A wildcard is the subject `*`: everybody of the type.
-        let ids = asked.ask(at).await?.into_iter().filter_map(|user| match user {
-            User::Object { id, .. } => Some(id),
-            User::Wildcard { .. } => Some("*".to_owned()),
-            User::Userset { .. } => None,
-        });
+        let ids =
+            asked.ask(at, Bounds::default()).await?.items.into_iter().filter_map(
+                |user| match user {
+                    User::Object { id, .. } => Some(id),
+                    User::Wildcard { .. } => Some("*".to_owned()),
+                    User::Userset { .. } => None,
+                },
+            );
         let (ids, page) = page.cut(ids.collect());
         let subject = |id| az::Subject { r#type: filter.r#type.clone(), id, properties: None };
         let results = ids.into_iter().map(subject).collect();

@@ -31,11 +31,14 @@ impl Call {
             }
         };
         self.enter(&request.store_id).await?;
+        let horizon = self.context.fga_limits.changelog_horizon;
+        let until = self.context.identity.now().minus(horizon);
         let query = ChangesQuery {
             object_type: &request.r#type,
             size: size as usize,
             token: &request.continuation_token,
             start,
+            until: (!horizon.is_zero()).then_some(until),
         };
         let changes = self.context.authz.read_changes(&request.store_id, query).await?;
         let message = |change: behalf_authz::TupleChange| {

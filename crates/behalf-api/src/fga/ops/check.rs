@@ -14,9 +14,6 @@ use crate::fga::wire::openfga_v1 as pb;
 use pb::batch_check_single_result::CheckResult;
 use pb::check_error::Code;
 
-/// Checks in one batch at most.
-const MAX_BATCH: usize = 50;
-
 impl Call {
     pub(in crate::fga) async fn check(
         &self,
@@ -52,9 +49,10 @@ impl Call {
         }
         is.model_id(&request.authorization_model_id)?;
         is.consistency(request.consistency)?;
-        if request.checks.len() > MAX_BATCH {
+        let most = self.context.fga_limits.max_checks_per_batch;
+        if request.checks.len() > most {
             return Err(FgaError::validation(format!(
-                "batchCheck received {} checks, the maximum allowed is {MAX_BATCH}",
+                "batchCheck received {} checks, the maximum allowed is {most}",
                 request.checks.len()
             )));
         }

@@ -1,10 +1,11 @@
 //! Which objects, which users.
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use behalf_authz::engine::{
-    ListObjectsRequest, ListUsersRequest, MAX_CONTEXTUAL_TUPLES, PageRequest, RequestContext,
-    RequestError, TupleKey, User, UserFilter,
+    ListObjectsRequest, ListUsersRequest, Listing, MAX_CONTEXTUAL_TUPLES, PageRequest,
+    RequestContext, RequestError, Stop, TupleKey, User, UserFilter,
 };
 use behalf_authz::{At, AuthzError};
 use serde_json::{Map, Value};
@@ -21,12 +22,15 @@ impl Call {
         &self,
         request: pb::ListObjectsRequest,
     ) -> Result<Answer<pb::ListObjectsResponse>, FgaError> {
-        let answer = self.objects(In("ListObjectsRequest"), request).await?;
+        let limits = self.context.fga_limits;
+        let deadline = limits.list_objects_deadline;
+        let bounds = Bounds { max_results: limits.list_objects_max_results, deadline };
+        let answer = self.objects(In("ListObjectsRequest"), request, bounds).await?;
         let objects = answer.value;
         Ok(Answer::new(pb::ListObjectsResponse { objects }, answer.stamp))
     }
 
-    /// The same objects, to be sent one by one.
+    /// The same objects, to be sent one by one. As in OpenFGA, any number of them.
     pub(in crate::fga) async fn streamed_list_objects(
         &self,
         request: pb::StreamedListObjectsRequest,
@@ -41,7 +45,9 @@ impl Call {
             context: request.context,
             consistency: request.consistency,
         };
-        self.objects(In("StreamedListObjectsRequest"), request).await
+        let deadline = self.context.fga_limits.list_objects_deadline;
+        let bounds = Bounds { max_results: 0, deadline };
+        self.objects(In("StreamedListObjectsRequest"), request, bounds).await
     }
 
     pub(in crate::fga) async fn list_users(
@@ -73,8 +79,14 @@ impl Call {
         };
         let at = self.at(&request.store_id, &request.authorization_model_id).await?;
         let stamp = Stamp::of(request.store_id, &at);
-        let users =
-            asked.ask(at).await?.into_iter().map(|user| pb::User { user: Some(user_of(user)) });
+        let limits = self.context.fga_limits;
+        let bounds = Bounds {
+            max_results: limits.list_users_max_results,
+            deadline: limits.list_users_deadline,
+        };
+        let Listing { items, is_complete, .. } = asked.ask(at, bounds).await?;
+        let users = items.into_iter().map(|user| pb::User { user: Some(user_of(user)) });
+        let stamp = Stamp { is_cut: !is_complete, ..stamp };
         Ok(Answer::new(pb::ListUsersResponse { users: users.collect() }, stamp))
     }
 
@@ -82,6 +94,7 @@ impl Call {
         &self,
         is: In,
         request: pb::ListObjectsRequest,
+        bounds: Bounds,
     ) -> Result<Answer<Vec<String>>, FgaError> {
         is.store_id(&request.store_id)?;
         is.model_id(&request.authorization_model_id)?;
@@ -92,21 +105,55 @@ impl Call {
         is.consistency(request.consistency)?;
         let at = self.at(&request.store_id, &request.authorization_model_id).await?;
         let stamp = Stamp::of(request.store_id.clone(), &at);
-        let objects = in_the_background(move || {
+        let started = Instant::now();
+        let listing = in_the_background(move || {
             let contextual = contextual_of(request.contextual_tuples);
             let context = request.context.map(map_of);
-            at.list_objects(&ListObjectsRequest {
+            let is_late = || bounds.is_late(started);
+            let list = ListObjectsRequest {
                 user: &request.user,
                 relation: &request.relation,
                 object_type: &request.r#type,
                 request: RequestContext {
                     contextual_tuples: &contextual,
                     context: context.as_ref(),
+                    stop: bounds.stop(&is_late),
                     ..RequestContext::default()
                 },
-            })
+            };
+            match bounds.page() {
+                // Whoever wants everything need not have it in order.
+                None if bounds.deadline.is_zero() => Ok((at.list_objects(&list)?, true)),
+                max_results => {
+                    let page = PageRequest { max_results, ..PageRequest::default() };
+                    let listing = at.list_objects_page(&list, &page)?;
+                    Ok((listing.items, listing.is_complete))
+                }
+            }
         });
-        Ok(Answer::new(objects.await?, stamp))
+        let (objects, is_complete) = listing.await?;
+        Ok(Answer::new(objects, Stamp { is_cut: !is_complete, ..stamp }))
+    }
+}
+
+/// What a list is cut off at; zero for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::fga) struct Bounds {
+    max_results: usize,
+    deadline: Duration,
+}
+
+impl Bounds {
+    fn page(self) -> Option<usize> {
+        Some(self.max_results).filter(|most| *most > 0)
+    }
+
+    fn is_late(self, started: Instant) -> bool {
+        started.elapsed() >= self.deadline
+    }
+
+    fn stop<'a>(self, is_late: &'a (dyn Fn() -> bool + Sync)) -> Option<Stop<'a>> {
+        (!self.deadline.is_zero()).then_some(Stop(is_late))
     }
 }
 
@@ -122,9 +169,15 @@ pub(in crate::fga) struct UsersOf {
 }
 
 impl UsersOf {
-    /// All of them.
-    pub(in crate::fga) async fn ask(self, at: At) -> Result<Vec<User>, FgaError> {
-        let found = in_the_background(move || {
+    /// As many of them as the bounds admit.
+    pub(in crate::fga) async fn ask(
+        self,
+        at: At,
+        bounds: Bounds,
+    ) -> Result<Listing<User>, FgaError> {
+        let started = Instant::now();
+        in_the_background(move || {
+            let is_late = || bounds.is_late(started);
             let list = ListUsersRequest {
                 object: &self.object,
                 relation: &self.relation,
@@ -135,12 +188,13 @@ impl UsersOf {
                 request: RequestContext {
                     contextual_tuples: &self.contextual,
                     context: self.context.as_ref(),
+                    stop: bounds.stop(&is_late),
                     ..RequestContext::default()
                 },
             };
-            at.list_users(&list, &PageRequest::default())
-        });
-        Ok(found.await?.items)
+            at.list_users(&list, &PageRequest { after: None, max_results: bounds.page() })
+        })
+        .await
     }
 }
 

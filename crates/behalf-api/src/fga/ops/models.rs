@@ -7,13 +7,11 @@ use prost::Message as _;
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::error::FgaError;
 use crate::fga::model_wire::{model_message, model_of};
-use crate::fga::rules::In;
+use crate::fga::rules::{self, In};
 use crate::fga::wire::openfga_v1 as pb;
 
 /// Types of one model at most.
 const MAX_TYPES: usize = 100;
-/// Conditions of one model at most.
-const MAX_CONDITIONS: usize = 25;
 /// A model as a message, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -24,7 +22,7 @@ impl Call {
         request: pb::WriteAuthorizationModelRequest,
     ) -> Result<Answer<pb::WriteAuthorizationModelResponse>, FgaError> {
         let store_id = request.store_id.clone();
-        let model = model_of(request).map_err(|text| FgaError::new(2056, text))?;
+        let model = model_of(request)?;
         self.write_model(store_id, model).await
     }
 
@@ -50,15 +48,8 @@ impl Call {
     ) -> Result<(), FgaError> {
         let is = In("WriteAuthorizationModelRequest");
         is.store_id(store_id)?;
-        is.at_least_one("TypeDefinitions", model.type_definitions.len())?;
-        for (index, definition) in model.type_definitions.iter().enumerate() {
-            let checked = In("TypeDefinition").type_name(&definition.type_name);
-            is.item("TypeDefinitions", index, checked)?;
-        }
-        let is_known = matches!(model.schema_version.as_str(), "1.0" | "1.1" | "1.2");
-        is.holds("SchemaVersion", is_known, || "value must be in list [1.0 1.1 1.2]")?;
-        let reason = || format!("value must contain no more than {MAX_CONDITIONS} pair(s)");
-        is.holds("Conditions", model.conditions.len() <= MAX_CONDITIONS, reason)?;
+        let message = model_message(String::new(), model.clone());
+        rules::model(&message)?;
         if model.type_definitions.len() > MAX_TYPES {
             return Err(FgaError::new(
                 2053,
@@ -68,7 +59,7 @@ impl Call {
                 ),
             ));
         }
-        let bytes = model_message(String::new(), model.clone()).encoded_len();
+        let bytes = message.encoded_len();
         if bytes > MAX_BYTES {
             let text = format!("model exceeds size limit: {bytes} bytes vs {MAX_BYTES} bytes");
             return Err(FgaError::new(2053, text));

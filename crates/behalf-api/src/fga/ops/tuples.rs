@@ -31,6 +31,7 @@ impl Call {
             writes: tuples_of(writes.tuple_keys),
             deletes: deletes.tuple_keys.into_iter().map(delete_key_of).collect(),
             now_micros: None,
+            max_tuples: Some(self.context.fga_limits.max_tuples_per_write),
         };
         self.enter(&request.store_id).await?;
         let model_id = Some(request.authorization_model_id).filter(|id| !id.is_empty());
@@ -41,6 +42,7 @@ impl Call {
             store_id: request.store_id,
             model_id: model_id.unwrap_or_default(),
             revision: u64::try_from(revision).ok(),
+            is_cut: false,
         };
         Ok(Answer::new(pb::WriteResponse {}, stamp))
     }
