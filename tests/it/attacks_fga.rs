@@ -340,7 +340,8 @@ async fn deep_and_huge_input_is_refused_and_the_server_lives() {
         .uri(format!("{STORE}/write"))
         .header(header::AUTHORIZATION, "Bearer key-of-all-stores")
         .body(Body::from(vec![b' '; 700_000]));
-    server.send(huge.unwrap()).await.expect(400);
+    let answer = server.send(huge.unwrap()).await.expect(413).json();
+    assert_eq!(answer["code"], "resource_exhausted");
     let alive = json!({"tuple_key": key("user:ann", "owner", "doc:1")});
     assert_eq!(post(&server, "/check", alive).await.expect(200).json()["allowed"], true);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use behalf_http::FgaLimits;
 use behalf_tests::{Answer, TestServer};
 use http::{Method, Request, header};
 use serde_json::{Value, json};
@@ -44,7 +45,16 @@ impl World {
     }
 
     pub(crate) async fn with(model: Value) -> Self {
-        let server = TestServer::start(SETUP).await;
+        Self::of(TestServer::start(SETUP).await, model).await
+    }
+
+    /// A server with limits of its own.
+    pub(crate) async fn limited(limits: FgaLimits, model: Value) -> Self {
+        let server = TestServer::start_with(SETUP, |options| options.fga_limits = limits).await;
+        Self::of(server, model).await
+    }
+
+    async fn of(server: TestServer, model: Value) -> Self {
         let mut this = Self { server, store: String::new(), model: String::new() };
         let store = this.ask(Method::POST, "/stores", json!({"name": "surface"})).await;
         this.store = store.expect(201).json()["id"].as_str().unwrap().to_owned();
@@ -99,7 +109,7 @@ pub(crate) fn tuple(user: &str, relation: &str, object: &str) -> Value {
 }
 
 #[track_caller]
-fn code(answer: Answer, status: u16) -> String {
+pub(crate) fn code(answer: Answer, status: u16) -> String {
     let body = answer.expect(status).json();
     assert!(!body["message"].as_str().unwrap().is_empty(), "{body}");
     body["code"].as_str().unwrap().to_owned()
@@ -346,6 +356,47 @@ async fn models_beyond_the_limits_are_refused_with_their_codes() {
         refused(json!({"schema_version": "1.1", "type_definitions": [{"type": "a#b"}]})).await,
         "type_invalid_pattern"
     );
+    // Where a rewrite breaks its rule, the gateway reads a number of its own off the text.
+    let rewritten = async |name: &str, rewrite: Value| {
+        let types = json!([{"type": "user"}, {"type": "doc", "relations": {name: rewrite}}]);
+        refused(json!({"schema_version": "1.1", "type_definitions": types})).await
+    };
+    let this = json!({"this": {}});
+    let long = "r".repeat(51);
+    for (name, rewrite, expected) in [
+        ("a b", this.clone(), "relations_invalid_pattern"),
+        (&long, this.clone(), "relations_invalid_pattern"),
+        ("a.b c", this.clone(), "validation_error"),
+        ("r", json!({"difference": {"subtract": this}}), "difference_base_missing_value"),
+        ("r", json!({"difference": {"base": this}}), "subtract_base_missing_value"),
+        (
+            "r",
+            json!({"union": {"child": [{"difference": {"base": this, "subtract": null}}]}}),
+            "subtract_base_missing_value",
+        ),
+        ("r", json!({"computedUserset": {"relation": long}}), "relation_too_long"),
+        (
+            "r",
+            json!({"computedUserset": {"relation": "r", "object": "o".repeat(257)}}),
+            "object_too_long",
+        ),
+    ] {
+        assert_eq!(rewritten(name, rewrite).await, expected, "{name}");
+    }
+    let admitted = json!({"schema_version": "1.1", "type_definitions": [{"type": "user"},
+        {"type": "doc", "relations": {"r": this}, "metadata": {"relations": {
+            "r": {"directly_related_user_types": [{"type": "us er"}]}}}}]});
+    assert_eq!(refused(admitted).await, "type_invalid_pattern");
+    let parameter = |n: usize| (format!("p{n}"), json!({"type_name": "TYPE_NAME_BOOL"}));
+    let conditioned = |name: &str, body: Value| json!({"schema_version": "1.1", "type_definitions": types(1), "conditions": {name: body}});
+    let parameters: serde_json::Map<_, _> = (0..26).map(parameter).collect();
+    for (name, body) in [
+        ("c", json!({"name": "c", "expression": "p0", "parameters": parameters})),
+        ("c", json!({"name": "c", "expression": "x".repeat(513), "parameters": {}})),
+        ("c d", json!({"name": "c d", "expression": "true", "parameters": {}})),
+    ] {
+        assert_eq!(refused(conditioned(name, body)).await, "validation_error", "{name}");
+    }
     let condition = |n: usize| {
         let name = format!("c{n}");
         let body = json!({"name": name, "expression": "x", "parameters": {"x": {"type_name": "TYPE_NAME_BOOL"}}});

@@ -11,13 +11,15 @@ use http::StatusCode;
 use http::header::{self, HeaderValue};
 use serde_json::{Value, json};
 
+use super::BODY_LIMIT;
+
 /// gRPC's own `InvalidArgument`.
 const INVALID_ARGUMENT: u16 = 3;
 /// gRPC's own `Unavailable`.
 const UNAVAILABLE: u16 = 14;
 
 /// The numbers that have names (`openfga.v1`'s error enums), and gRPC's that HTTP shows.
-const NAMES: [(u16, &str); 34] = [
+const NAMES: [(u16, &str); 45] = [
     (10, "Aborted"),
     (1010, "bearer_token_missing"),
     (1500, "unauthenticated"),
@@ -34,24 +36,35 @@ const NAMES: [(u16, &str); 34] = [
     (2021, "type_not_found"),
     (2022, "relation_not_found"),
     (2027, "invalid_tuple"),
+    (2030, "store_id_invalid_length"),
     (2033, "assertions_too_many_items"),
     (2034, "id_too_long"),
     (2036, "authorization_model_id_too_long"),
     (2037, "tuple_key_value_not_specified"),
     (2038, "tuple_keys_too_many_or_too_few_items"),
     (2039, "page_size_invalid"),
+    (2040, "param_missing_value"),
+    (2041, "difference_base_missing_value"),
+    (2042, "subtract_base_missing_value"),
     (2043, "object_too_long"),
     (2044, "relation_too_long"),
     (2045, "type_definitions_too_few_items"),
     (2046, "type_invalid_length"),
     (2047, "type_invalid_pattern"),
+    (2048, "relations_too_few_items"),
+    (2049, "relations_too_long"),
+    (2050, "relations_invalid_pattern"),
     (2052, "query_string_type_continuation_token_mismatch"),
     (2053, "exceeded_entity_limit"),
     (2056, "invalid_authorization_model"),
     (2057, "unsupported_schema_version"),
     (2059, "invalid_start_time"),
+    (4004, "deadline_exceeded"),
+    (4006, "resource_exhausted"),
+    (4010, "unavailable"),
     (5000, "undefined_endpoint"),
     (5002, "store_id_not_found"),
+    (5004, "unimplemented"),
 ];
 
 /// An error of the dialect.
@@ -82,7 +95,7 @@ impl FgaError {
     /// A field breaks its rule.
     pub(super) fn field(message: &str, field: &str, reason: &str) -> Self {
         let text = format!("invalid {message}.{field}: {reason}");
-        Self { grpc: INVALID_ARGUMENT, ..Self::new(number_of_rule(field, reason), text) }
+        Self { grpc: INVALID_ARGUMENT, ..Self::new(number_of_rule(&text), text) }
     }
 
     /// The bad field lies in this field of another message.
@@ -104,9 +117,12 @@ impl FgaError {
         Self { grpc: 5, ..Self::new(5000, message) }
     }
 
-    /// A message is larger than allowed.
-    pub(super) fn exhausted(message: impl Into<String>) -> Self {
-        Self { grpc: 8, ..Self::new(4006, message) }
+    /// A message is larger than allowed. OpenFGA's gateway says 500, upon which its clients ask
+    /// again and again; the fault is the caller's (docs/decisions/0014).
+    pub(super) fn too_large() -> Self {
+        let text = format!("received message larger than max ({BODY_LIMIT} bytes)");
+        let status = Some(StatusCode::PAYLOAD_TOO_LARGE);
+        Self { grpc: 8, status, ..Self::new(4006, text) }
     }
 
     /// A message breaks gRPC's own rules.
@@ -149,12 +165,7 @@ impl FgaError {
     /// The number's name.
     pub(super) fn code(&self) -> &'static str {
         let named = NAMES.iter().find(|(number, _)| *number == self.number);
-        match (named, self.number) {
-            (Some((_, name)), _) => name,
-            (None, 4010) => "unavailable",
-            (None, 5004) => "unimplemented",
-            (None, _) => "internal_error",
-        }
+        named.map_or("internal_error", |(_, name)| name)
     }
 
     pub(super) fn message(&self) -> &str {
@@ -210,25 +221,40 @@ impl FgaError {
     }
 }
 
-/// The number that HTTP gives to a field that breaks its rule: by the field, and by what the reason
-/// starts with.
-fn number_of_rule(field: &str, reason: &str) -> u16 {
-    let is = |start: &str| reason.starts_with(start);
-    match field {
-        "Assertions" if is("value must contain no more than") => 2033,
-        "AuthorizationModelId" if is("value length must be at most") => 2036,
-        "Id" if is("value length must be at most") => 2034,
-        "Object" if is("value length must be at most") => 2043,
-        "PageSize" if is("value must be inside range") => 2039,
-        "Relation" if is("value length must be at most") => 2044,
-        "TupleKey" if is("value is required") => 2037,
-        "TupleKeys" if is("value must contain between") => 2038,
-        "Type" if is("value length must be at") => 2046,
-        "Type" if is("value does not match regex pattern") => 2047,
-        "TypeDefinitions" if is("value must contain at least") => 2045,
-        _ => 2000,
-    }
+/// The number that HTTP gives to a field that breaks its rule: OpenFGA's gateway reads it off the
+/// text, by the field and by what the reason starts with.
+fn number_of_rule(text: &str) -> u16 {
+    let Some((place, reason)) = text.split_once(": ") else { return 2000 };
+    let mut parts = place.split('.');
+    let (Some(_), Some(field), None) = (parts.next(), parts.next(), parts.next()) else {
+        return 2000;
+    };
+    let field = if field.starts_with("Relations[") { "Relations[" } else { field };
+    let of = |&&(of, start, _): &&(&str, &str, u16)| of == field && reason.starts_with(start);
+    RULES.iter().find(of).map_or(2000, |(_, _, number)| *number)
 }
+
+/// The fields that have numbers of their own, what the reason starts with, and the number.
+const RULES: [(&str, &str, u16); 18] = [
+    ("Assertions", "value must contain no more than", 2033),
+    ("AuthorizationModelId", "value length must be at most", 2036),
+    ("Base", "value is required", 2041),
+    ("Id", "value length must be at most", 2034),
+    ("Object", "value length must be at most", 2043),
+    ("PageSize", "value must be inside range", 2039),
+    ("Params", "value is required", 2040),
+    ("Relation", "value length must be at most", 2044),
+    ("Relations", "value must contain at least", 2048),
+    ("Relations[", "value length must be at most", 2049),
+    ("Relations[", "value does not match regex pattern", 2050),
+    ("StoreId", "value length must be", 2030),
+    ("Subtract", "value is required", 2042),
+    ("TupleKey", "value is required", 2037),
+    ("TupleKeys", "value must contain between", 2038),
+    ("Type", "value length must be at", 2046),
+    ("Type", "value does not match regex pattern", 2047),
+    ("TypeDefinitions", "value must contain at least", 2045),
+];
 
 impl From<AuthzError> for FgaError {
     fn from(error: AuthzError) -> Self {
@@ -284,4 +310,76 @@ impl IntoResponse for FgaError {
 /// A denial by the rule table, in this dialect.
 pub(super) fn denied(denial: &Denial) -> Response {
     FgaError::from(denial).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_rule_has_the_number_that_openfgas_gateway_reads_off_its_text() {
+        let pattern = "value does not match regex pattern \"^x$\"";
+        for (field, reason, name) in [
+            (
+                "Assertions",
+                "value must contain no more than 100 item(s)",
+                "assertions_too_many_items",
+            ),
+            (
+                "AuthorizationModelId",
+                "value length must be at most 26 bytes",
+                "authorization_model_id_too_long",
+            ),
+            ("Base", "value is required", "difference_base_missing_value"),
+            ("Id", "value length must be at most 26 bytes", "id_too_long"),
+            ("Object", "value length must be at most 256 bytes", "object_too_long"),
+            ("PageSize", "value must be inside range [1, 100]", "page_size_invalid"),
+            ("Params", "value is required", "param_missing_value"),
+            ("Relation", "value length must be at most 50 bytes", "relation_too_long"),
+            ("Relations", "value must contain at least 1 pair(s)", "relations_too_few_items"),
+            ("Relations[a b]", "value length must be at most 50 bytes", "relations_too_long"),
+            ("Relations[a b]", pattern, "relations_invalid_pattern"),
+            ("StoreId", "value length must be 26 bytes", "store_id_invalid_length"),
+            ("Subtract", "value is required", "subtract_base_missing_value"),
+            ("TupleKey", "value is required", "tuple_key_value_not_specified"),
+            (
+                "TupleKeys",
+                "value must contain between 1 and 10 items",
+                "tuple_keys_too_many_or_too_few_items",
+            ),
+            ("Type", "value length must be at most 254 bytes", "type_invalid_length"),
+            ("Type", pattern, "type_invalid_pattern"),
+            (
+                "TypeDefinitions",
+                "value must contain at least 1 item(s)",
+                "type_definitions_too_few_items",
+            ),
+            // Other reasons, other fields, and what the gateway cannot take apart.
+            ("Type", "value is required", "validation_error"),
+            ("Relations[a.b]", pattern, "validation_error"),
+            ("Relations[a: b]", pattern, "validation_error"),
+            ("User", pattern, "validation_error"),
+        ] {
+            let error = FgaError::field("Message", field, reason);
+            assert_eq!((error.code(), error.grpc_number()), (name, 3), "{field}: {reason}");
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn numbers_have_the_status_of_their_range() {
+        for (error, code, status) in [
+            (FgaError::new(10, ""), "Aborted", 409),
+            (FgaError::new(1010, ""), "bearer_token_missing", 401),
+            (FgaError::forbidden(""), "forbidden", 403),
+            (FgaError::new(2000, ""), "validation_error", 400),
+            (FgaError::new(5002, ""), "store_id_not_found", 404),
+            (FgaError::unimplemented(""), "unimplemented", 404),
+            (FgaError::too_large(), "resource_exhausted", 413),
+            (FgaError::late(), "deadline_exceeded", 500),
+            (FgaError::internal(""), "internal_error", 500),
+        ] {
+            assert_eq!((error.code(), error.status().as_u16()), (code, status));
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::json::{
     FgaBody, QueryString, assertions_json, batch_json, changes_json, check_json, created_json,
     expand_json, objects_json, read_json, store_json, stores_json, users_json,
 };
-use super::model_wire::model_json;
+use super::model_wire::{check_operands, model_json};
 use super::wire::openfga_v1 as pb;
 
 type Answered = Result<Response, FgaError>;
@@ -168,6 +168,7 @@ pub(super) async fn write_model(
     Path(store_id): Path<String>,
     FgaBody(body): FgaBody<Value>,
 ) -> Answered {
+    check_operands(&body)?;
     let model = AuthorizationModel::from_json(&body.to_string())
         .map_err(|error| FgaError::new(2056, error.to_string()))?;
     let answer = call.write_model(store_id, model).await?;

@@ -7,6 +7,8 @@ use behalf_authz::engine::{
 };
 use serde_json::{Map, Value, json};
 
+use super::error::FgaError;
+use super::rules::In;
 use super::wire::openfga_v1 as pb;
 use pb::condition_param_type_ref::TypeName as PbType;
 use pb::relation_reference::RelationOrWildcard;
@@ -126,7 +128,7 @@ fn param_message(param: ConditionParamTypeRef) -> pb::ConditionParamTypeRef {
 /// What a message leaves out.
 pub(super) fn model_of(
     request: pb::WriteAuthorizationModelRequest,
-) -> Result<AuthorizationModel, &'static str> {
+) -> Result<AuthorizationModel, FgaError> {
     let types = request.type_definitions.into_iter().map(type_of);
     Ok(AuthorizationModel {
         id: String::new(),
@@ -136,7 +138,7 @@ pub(super) fn model_of(
     })
 }
 
-fn type_of(definition: pb::TypeDefinition) -> Result<TypeDefinition, &'static str> {
+fn type_of(definition: pb::TypeDefinition) -> Result<TypeDefinition, FgaError> {
     let relations = definition.relations.into_iter();
     let metadata = definition.metadata.map(|metadata| Metadata {
         relations: Some(metadata.relations.into_iter().map(|(n, r)| (n, relation_of(r))).collect()),
@@ -147,7 +149,7 @@ fn type_of(definition: pb::TypeDefinition) -> Result<TypeDefinition, &'static st
         type_name: definition.r#type,
         relations: relations
             .map(|(name, userset)| Ok((name, userset_of(userset)?)))
-            .collect::<Result<_, &'static str>>()?,
+            .collect::<Result<_, FgaError>>()?,
         metadata,
     })
 }
@@ -186,15 +188,16 @@ fn object_relation_of(relation: Option<pb::ObjectRelation>) -> ObjectRelation {
     ObjectRelation { object, relation }
 }
 
-fn userset_of(userset: pb::Userset) -> Result<Userset, &'static str> {
+fn userset_of(userset: pb::Userset) -> Result<Userset, FgaError> {
     let all = |usersets: pb::Usersets| {
         let child = usersets.child.into_iter().map(userset_of).collect::<Result<_, _>>()?;
-        Ok::<_, &'static str>(Usersets { child })
+        Ok::<_, FgaError>(Usersets { child })
     };
-    let boxed = |userset: Option<Box<pb::Userset>>| {
-        userset_of(*userset.ok_or("an operand of a difference is missing")?)
+    let operand = |field, userset: Option<Box<pb::Userset>>| {
+        userset_of(*In("Difference").required(field, userset)?)
     };
-    Ok(match userset.userset.ok_or("a rewrite is empty")? {
+    let is_empty = || FgaError::new(2056, "a rewrite is empty");
+    Ok(match userset.userset.ok_or_else(is_empty)? {
         PbUserset::This(_) => Userset::This(Empty {}),
         PbUserset::ComputedUserset(of) => Userset::ComputedUserset(object_relation_of(Some(of))),
         PbUserset::TupleToUserset(of) => Userset::TupleToUserset(TupleToUserset {
@@ -205,7 +208,8 @@ fn userset_of(userset: pb::Userset) -> Result<Userset, &'static str> {
         PbUserset::Intersection(usersets) => Userset::Intersection(all(usersets)?),
         PbUserset::Difference(of) => {
             let pb::Difference { base, subtract } = *of;
-            let difference = Difference { base: boxed(base)?, subtract: boxed(subtract)? };
+            let base = operand("Base", base)?;
+            let difference = Difference { base, subtract: operand("Subtract", subtract)? };
             Userset::Difference(Box::new(difference))
         }
     })
@@ -240,6 +244,27 @@ fn param_of(param: pb::ConditionParamTypeRef) -> ConditionParamTypeRef {
     };
     let generic_types = param.generic_types.into_iter().map(param_of).collect();
     ConditionParamTypeRef { type_name, generic_types }
+}
+
+/// A `but not` in a model's JSON has both of its operands.
+///
+/// # Errors
+/// The operand that is missing first.
+pub(super) fn check_operands(model: &Value) -> Result<(), FgaError> {
+    // JSON is read to no great depth, so its nesting bounds this one.
+    match model {
+        Value::Array(items) => items.iter().try_for_each(check_operands),
+        Value::Object(members) => members.iter().try_for_each(|(name, value)| {
+            if let ("difference", Value::Object(of)) = (name.as_str(), value) {
+                for (operand, field) in [("base", "Base"), ("subtract", "Subtract")] {
+                    let operand = of.get(operand).filter(|operand| !operand.is_null());
+                    In("Difference").required(field, operand)?;
+                }
+            }
+            check_operands(value)
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A model's JSON in which members without a value are there too.

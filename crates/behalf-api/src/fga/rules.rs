@@ -2,9 +2,13 @@
 //!
 //! Clients and their tests look at these texts: `invalid <Message>.<Field>: <reason>`.
 
+mod model;
+
 use super::convert::timestamp_of;
 use super::error::FgaError;
 use super::wire::{authzen_v1 as az, openfga_v1 as pb};
+
+pub(super) use model::model;
 
 const ID: &str = r"^[ABCDEFGHJKMNPQRSTVWXYZ0-9]{26}$";
 const TYPE: &str = r"^[^:#@\\s]{1,254}$";
@@ -15,6 +19,8 @@ const READ_USER: &str = r"^[^\\s]{1,511}:[^\\s]{1,511}$";
 const OBJECT_ID: &str = r"[^#:\\s]+$";
 const CORRELATION_ID: &str = r"^[\\w\\d-]{1,36}$";
 const TOKEN: &str = r"^$|^[A-Za-z0-9-_]+={0,2}$";
+/// The longest name of a relation or a condition, in characters.
+const NAME: usize = 50;
 /// A continuation token in bytes.
 const MAX_TOKEN: usize = 5120;
 /// Contextual tuples of a request.

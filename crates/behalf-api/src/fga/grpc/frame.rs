@@ -23,6 +23,7 @@ use crate::fga::error::FgaError;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// What stands before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 /// How many bytes of a stream are gathered before they are sent.
@@ -70,7 +71,7 @@ impl Incoming {
         let body = Limited::new(self.body, BODY_LIMIT.saturating_add(PREFIX));
         let bytes = body.collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                return too_large();
+                return FgaError::too_large();
             }
             FgaError::validation("the message could not be read")
         })?;
@@ -114,7 +115,7 @@ fn take(bytes: &mut BytesMut) -> Result<Option<Bytes>, FgaError> {
     }
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if length > BODY_LIMIT {
-        return Err(too_large());
+        return Err(FgaError::too_large());
     }
     if bytes.len() < length.saturating_add(PREFIX) {
         return Ok(None);
@@ -125,10 +126,6 @@ fn take(bytes: &mut BytesMut) -> Result<Option<Bytes>, FgaError> {
 
 fn decode<M: Message + Default>(message: Bytes) -> Result<M, FgaError> {
     M::decode(message).map_err(|error| FgaError::internal(format!("no such message: {error}")))
-}
-
-fn too_large() -> FgaError {
-    FgaError::exhausted(format!("received message larger than max ({BODY_LIMIT} bytes)"))
 }
 
 /// Adds the message with its prefix.
@@ -183,20 +180,32 @@ pub(super) fn reply_all<T: Send + 'static, M: Message>(
     response
 }
 
+/// An answer of framed messages, which ends with the first error, or well.
+pub(super) fn stream_until_error(
+    messages: impl futures_util::Stream<Item = Result<Bytes, FgaError>> + Send + 'static,
+) -> Response {
+    let frames = messages.map(|message| match message {
+        Ok(bytes) => http_body::Frame::data(bytes),
+        Err(error) => http_body::Frame::trailers(status_of(&error)),
+    });
+    let mut trailers = HeaderMap::new();
+    trailers.insert(STATUS, HeaderValue::from_static("0"));
+    let well = std::future::ready(http_body::Frame::trailers(trailers));
+    let frames = frames.chain(futures_util::stream::once(well)).scan(false, |is_over, frame| {
+        let next = (!*is_over).then_some(frame);
+        *is_over = next.as_ref().is_none_or(http_body::Frame::is_trailers);
+        std::future::ready(next.map(Ok::<_, std::convert::Infallible>))
+    });
+    let headers = [(header::CONTENT_TYPE, "application/grpc")];
+    let body = Body::new(http_body_util::StreamBody::new(frames));
+    (StatusCode::OK, headers, body).into_response()
+}
+
 /// An answer of framed messages that ends well.
 pub(super) fn stream(
     messages: impl futures_util::Stream<Item = Bytes> + Send + 'static,
 ) -> Response {
-    let mut trailers = HeaderMap::new();
-    trailers.insert(STATUS, HeaderValue::from_static("0"));
-    let messages = messages.map(Ok::<_, std::convert::Infallible>);
-    let body = http_body_util::StreamBody::new(
-        messages.map(|bytes| bytes.map(http_body::Frame::data)).chain(futures_util::stream::once(
-            std::future::ready(Ok(http_body::Frame::trailers(trailers))),
-        )),
-    );
-    let headers = [(header::CONTENT_TYPE, "application/grpc")];
-    (StatusCode::OK, headers, Body::new(body)).into_response()
+    stream_until_error(messages.map(Ok))
 }
 
 /// An error and nothing else: its status stands in the headers.
@@ -204,11 +213,20 @@ pub(super) fn refuse(error: &FgaError) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/grpc")];
     let mut response = (StatusCode::OK, headers).into_response();
     let headers = response.headers_mut();
+    headers.extend(status_of(error));
+    // Whoever compresses is told by this what is read instead.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    response
+}
+
+/// What headers or trailers say of an error.
+fn status_of(error: &FgaError) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(STATUS, HeaderValue::from(error.grpc_number()));
     if let Ok(message) = HeaderValue::from_str(&percent_encoded(&error.grpc_message())) {
         headers.insert(MESSAGE, message);
     }
-    response
+    headers
 }
 
 /// What is not visible ASCII is percent-encoded in `grpc-message`.
