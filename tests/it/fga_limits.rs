@@ -9,6 +9,7 @@ use behalf_tests::GrpcClient;
 use serde_json::{Value, json};
 
 use crate::fga_surface::{World, code, tuple};
+use crate::kill::{SETUP, Server, exchange};
 
 /// Folders that lie in folders, and documents that everybody of a folder sees.
 fn nested() -> Value {
@@ -226,4 +227,35 @@ async fn writes_and_batches_hold_as_many_as_the_operator_says() {
         let answers = world.post("/batch-check", batch(checks)).await.expect(200).json();
         assert_eq!(answers["result"].as_object().unwrap().len(), checks);
     }
+}
+
+#[test]
+fn the_program_takes_them_as_flags_and_from_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("setup.yaml"), SETUP).unwrap();
+    let config = dir.path().join("behalf.toml");
+    std::fs::write(
+        &config,
+        "fga-list-objects-max-results = 1\nfga-max-checks-per-batch-check = 7\n",
+    )
+    .unwrap();
+    let flags = ["--config", config.to_str().unwrap(), "--fga-max-checks-per-batch-check", "1"];
+    let server = Server::start_with(dir.path(), &flags);
+    let ask = |path: &str, body: Value| {
+        let path = format!("/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV/{path}");
+        exchange(server.port, &path, &body.to_string()).unwrap()
+    };
+    let keys = ["doc:1", "doc:2"].map(|object| tuple("user:a", "viewer", object));
+    let (head, _) = ask("write", json!({"writes": {"tuple_keys": keys}}));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let list = json!({"user": "user:a", "relation": "can_view", "type": "doc"});
+    let (head, body) = ask("list-objects", list);
+    assert!(head.contains("behalf-complete: false"), "{head}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(distinct(&body["objects"]), 1);
+    let items = ["one", "two"].map(|id| json!({"tuple_key": keys[0], "correlation_id": id}));
+    let (head, body) = ask("batch-check", json!({"checks": items}));
+    assert!(head.starts_with("HTTP/1.1 400") && body.contains("allowed is 1"), "{head} {body}");
+    let (head, body) = exchange(server.port, "/healthz", "").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200") && body == r#"{"status":"SERVING"}"#, "{head} {body}");
 }
