@@ -306,7 +306,8 @@ async fn a_connection_carries_many_calls_and_survives_those_that_are_given_up() 
     let client = sockets.plain().await;
     let count = 1_000;
     share(&client, "user:ann", count).await;
-    // Each stream is larger than a connection's window: whoever stops reading holds up nobody else.
+    // Together they fit the window that this client gives its connection: beyond it, unread streams
+    // would keep the next one waiting, and rightly so.
     let mut given_up = Vec::new();
     for _ in 0..20 {
         let mut stream = client
