@@ -22,12 +22,13 @@ impl<T: Read> FromRequest<HttpContext> for FgaBody<T> {
     type Rejection = FgaError;
 
     async fn from_request(request: Request, context: &HttpContext) -> Result<Self, FgaError> {
-        let body = Bytes::from_request(request, context).await.map_err(|rejection| {
-            match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => FgaError::too_large(),
-                _ => FgaError::validation("the body could not be read"),
-            }
-        })?;
+        let body =
+            Bytes::from_request(request, context).await.map_err(|rejection| {
+                match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => FgaError::too_large(),
+                    _ => FgaError::validation("the body could not be read"),
+                }
+            })?;
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let json = serde_json::from_slice(text).map_err(|error| {
             let text =
