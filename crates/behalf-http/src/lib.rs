@@ -63,21 +63,21 @@ impl Default for FgaAuth {
 /// where not said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FgaLimits {
-    /// Results of one ListObjects.
+    /// Results of one `ListObjects`.
     pub list_objects_max_results: usize,
-    /// How long one ListObjects looks, also as a stream.
+    /// How long one `ListObjects` looks, also as a stream.
     pub list_objects_deadline: Duration,
-    /// Results of one ListUsers.
+    /// Results of one `ListUsers`.
     pub list_users_max_results: usize,
-    /// How long one ListUsers looks.
+    /// How long one `ListUsers` looks.
     pub list_users_deadline: Duration,
     /// Hops through usersets and tuplesets outside recursive relations.
     pub resolve_node_limit: u32,
-    /// How long ReadChanges keeps a change back.
+    /// How long `ReadChanges` keeps a change back.
     pub changelog_horizon: Duration,
     /// Writes and deletes of one Write together, at least 1.
     pub max_tuples_per_write: usize,
-    /// Checks of one BatchCheck, at least 1.
+    /// Checks of one `BatchCheck`, at least 1.
     pub max_checks_per_batch: usize,
 }
 

@@ -132,30 +132,30 @@ pub struct WaitArgs {
 #[derive(Clone, Copy, Debug, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct FgaLimitArgs {
-    /// Results of one ListObjects at most, 0 for all [default: 0; OpenFGA's: 1000].
+    /// Results of one `ListObjects` at most, 0 for all [default: 0; OpenFGA's: 1000].
     #[arg(long, env = "BEHALF_FGA_LIST_OBJECTS_MAX_RESULTS", value_name = "COUNT")]
     pub fga_list_objects_max_results: Option<usize>,
-    /// How many seconds one ListObjects looks, also as a stream, 0 for as long as it takes
+    /// How many seconds one `ListObjects` looks, also as a stream, 0 for as long as it takes
     /// [default: 0; OpenFGA's: 3].
     #[arg(long, env = "BEHALF_FGA_LIST_OBJECTS_DEADLINE", value_name = "SECS")]
     pub fga_list_objects_deadline: Option<u64>,
-    /// Results of one ListUsers at most, 0 for all [default: 0; OpenFGA's: 1000].
+    /// Results of one `ListUsers` at most, 0 for all [default: 0; OpenFGA's: 1000].
     #[arg(long, env = "BEHALF_FGA_LIST_USERS_MAX_RESULTS", value_name = "COUNT")]
     pub fga_list_users_max_results: Option<usize>,
-    /// How many seconds one ListUsers looks, 0 for as long as it takes [default: 0; OpenFGA's: 3].
+    /// How many seconds one `ListUsers` looks, 0 for as long as it takes [default: 0; OpenFGA's: 3].
     #[arg(long, env = "BEHALF_FGA_LIST_USERS_DEADLINE", value_name = "SECS")]
     pub fga_list_users_deadline: Option<u64>,
     /// Hops of one question through usersets and tuplesets outside recursive relations, 0 for any
     /// number [default: 25].
     #[arg(long, env = "BEHALF_FGA_RESOLVE_NODE_LIMIT", value_name = "COUNT")]
     pub fga_resolve_node_limit: Option<u32>,
-    /// How many minutes ReadChanges keeps a change back [default: 0].
+    /// How many minutes `ReadChanges` keeps a change back [default: 0].
     #[arg(long, env = "BEHALF_FGA_CHANGELOG_HORIZON_OFFSET", value_name = "MINUTES")]
     pub fga_changelog_horizon_offset: Option<u64>,
     /// Writes and deletes of one Write together, 1 to 10000 [default: 100].
     #[arg(long, env = "BEHALF_FGA_MAX_TUPLES_PER_WRITE", value_name = "COUNT")]
     pub fga_max_tuples_per_write: Option<usize>,
-    /// Checks of one BatchCheck, 1 to 10000 [default: 50].
+    /// Checks of one `BatchCheck`, 1 to 10000 [default: 50].
     #[arg(long, env = "BEHALF_FGA_MAX_CHECKS_PER_BATCH_CHECK", value_name = "COUNT")]
     pub fga_max_checks_per_batch_check: Option<usize>,
 }
