@@ -189,12 +189,13 @@ fn write_table(out: &mut Writer<'_>, table: &Table) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs of a row's edges: the row, how many, and each as a number.
+/// How many edges; then runs of a row's edges: the row, how many, and each as a number.
 fn write_rows<E: Edge>(
     out: &mut Writer<'_>,
     rows: &Rows<E>,
     bits: impl Fn(&E) -> u32,
 ) -> io::Result<()> {
+    out.long(rows.len() as u64);
     let mut run: Vec<u32> = Vec::new();
     let mut end_run = |row: u32, run: &mut Vec<u32>| {
         out.number(row);
@@ -303,6 +304,7 @@ fn read_rows<R: io::Read, E: Edge>(
     key_count: u32,
     edge: impl Fn(u32) -> E,
 ) -> Read<Rows<E>> {
+    let edge_count = reader.long()?;
     let mut rows = Rows::default();
     let mut last: Option<(u32, u32)> = None;
     loop {
@@ -328,7 +330,7 @@ fn read_rows<R: io::Read, E: Edge>(
         }
     }
     rows.shrink();
-    Ok(rows)
+    if rows.len() as u64 == edge_count { Ok(rows) } else { Err(SnapshotError::Damaged) }
 }
 
 fn read_guarded<R: io::Read>(

@@ -42,6 +42,14 @@ impl<T: Clone + Default> Paged<T> {
         groups.flat_map(|group| group.iter_mut().filter_map(Arc::get_mut))
     }
 
+    /// The number behind the last page's. Not all below are there: only those that were asked for,
+    /// and those before them in their group.
+    pub(crate) fn len(&self) -> usize {
+        let last = self.groups.last().map_or(0, |group| group.len());
+        self.groups.len().saturating_sub(1) * GROUP + last
+    }
+
+    /// The pages that are there.
     pub(crate) fn pages(&self) -> impl Iterator<Item = &T> {
         self.groups.iter().flat_map(|group| group.iter()).map(|page| &**page)
     }

@@ -101,8 +101,8 @@ impl<E: Edge> Rows<E> {
     /// The first row from `row` on that has edges.
     pub(crate) fn next_row(&self, row: u32) -> Option<u32> {
         let (first, at) = split(row);
-        let pages = (first..).map_while(|number| Some((number, self.pages.get(number)?)));
-        for (number, page) in pages {
+        let pages = first..self.pages.len();
+        for (number, page) in pages.filter_map(|number| Some((number, self.pages.get(number)?))) {
             let from = if number == first { at } else { 0 };
             let is_empty = page.edges.is_empty() && page.big.is_empty();
             let rows = if is_empty { 0..0 } else { from..ROWS };
@@ -119,7 +119,7 @@ impl<E: Edge> Rows<E> {
 
     /// All rows that have edges, with their edges.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &E)> {
-        let rows = self.pages.pages().count() * ROWS;
+        let rows = self.pages.len() * ROWS;
         (0..u32::try_from(rows).unwrap_or(u32::MAX))
             .flat_map(move |row| self.row(row).map(move |edge| (row, edge)))
     }
@@ -359,5 +359,21 @@ mod tests {
             assert_eq!(all, model.iter().copied().collect::<Vec<_>>());
             assert!(model.iter().all(|&(row, key)| rows.find(row, key).is_some()));
         }
+    }
+
+    #[test]
+    fn rows_far_apart_are_all_found() {
+        let mut rows: Rows<u32> = Rows::default();
+        let far = [3, 70, 5_000, 5_001, 9_000, 300_000, 4_000_000];
+        for row in far {
+            rows.insert(row, row + 1);
+        }
+        let all: Vec<(u32, u32)> = rows.all().map(|(row, edge)| (row, *edge)).collect();
+        assert_eq!(all, far.map(|row| (row, row + 1)));
+        let next = |row: Option<u32>| rows.next_row(row.map_or(0, |row| row + 1));
+        let found: Vec<u32> = std::iter::successors(next(None), |row| next(Some(*row))).collect();
+        assert_eq!(found, far);
+        assert_eq!(rows.row_from(9_000, 9_001).copied().collect::<Vec<_>>(), [9_001]);
+        assert_eq!(rows.row_from(9_000, 9_002).count(), 0);
     }
 }
