@@ -5,21 +5,22 @@
 //! lives in the table of its class, (object type, relation, subject class), where the subject class
 //! is a type, a type's wildcard, or a userset `type#relation`; so a model's type restrictions pick
 //! tables and a table needs no type in its edges. Each table has the edges both ways: object →
-//! subjects and subject → objects. Tuples under a condition or for a time have their forward
-//! edge in a second set of rows that carries both.
+//! subjects and subject → objects. What a tuple under a condition or for a time depends on is
+//! in a map beside them, and its edges say so; equal guards are kept once.
 //!
 //! # Versions
 //! A [`Snapshot`] is immutable. Rows and names are in pages of 64 that versions share; a write
 //! copies the pages it touches and the pointers above them, never the store. Rows with more than a
 //! few hundred edges are split in chunks, so a hub costs no more to change than another row. This
 //! was chosen over a large base with a delta because reads need no second probe and there is no
-//! merge to schedule; the price is about 3 bytes per row. A group closure can be added per table as
+//! merge to schedule; the price is about 2 bytes per row. A group closure can be added per table as
 //! one more shared structure kept in [`Snapshot`] by the same writer.
 //!
 //! Readers hold an `Arc<Snapshot>` and take no lock. There are no result caches.
 
 mod changes;
 mod codec;
+mod guards;
 mod history;
 mod names;
 mod paged;
@@ -38,8 +39,8 @@ pub use write::{
 };
 
 pub(crate) use names::SCRATCH;
-pub(crate) use rows::Edge;
-pub(crate) use snapshot::{BackEdge, Identity, SubjectKind, TableKey};
+pub(crate) use rows::{Edge, Row, Rows};
+pub(crate) use snapshot::{Identity, SubjectKind, TableKey};
 
 use std::sync::Arc;
 

@@ -22,6 +22,8 @@ use crate::tuple::Guard;
 
 /// Expressions inside expressions, over all relations on the way.
 const MAX_NESTING: u32 = 400;
+/// So many questions of a batch are worked on together.
+const TOGETHER: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
@@ -100,13 +102,36 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Answers for many pairs, each as [`Self::check`]; plain nodes are looked at together.
+    pub(super) fn check_all(&mut self, pairs: &[Pair]) -> Vec<Result<bool, RequestError>> {
+        let mut answers = Vec::with_capacity(pairs.len());
+        for pairs in pairs.chunks(TOGETHER) {
+            let are_plain = pairs.iter().all(|pair| self.is_for_reach(pair.0));
+            let known = match self.reach.as_mut().filter(|_| are_plain) {
+                Some(reach) => reach.check_all(pairs),
+                None => vec![None; pairs.len()],
+            };
+            for (pair, known) in pairs.iter().zip(known) {
+                answers.push(match known {
+                    Some(is_allowed) => Ok(is_allowed),
+                    None => self.check(pair.0, pair.1),
+                });
+            }
+        }
+        answers
+    }
+
     /// The answer for a plain node, if it can be found by [`Reach`].
     fn reach(&mut self, pair: Pair) -> Option<bool> {
-        let node = self.scope.model.node(pair.0)?;
-        if !node.is_plain || !self.scope.has_bounded_hops(pair.0) {
+        if !self.is_for_reach(pair.0) {
             return None;
         }
         self.reach.as_mut()?.check(pair)
+    }
+
+    fn is_for_reach(&self, node: NodeId) -> bool {
+        let is_plain = self.scope.model.node(node).is_some_and(|node| node.is_plain);
+        is_plain && self.scope.has_bounded_hops(node)
     }
 
     /// Answers for an operand of a node's expression by itself.

@@ -14,7 +14,7 @@ use super::plan::{DirectClass, NodeId, Place, StoreModel, Subject, Via};
 use super::request::{ListObjectsRequest, Listing, PageRequest, target, user};
 use super::scope::{Budget, Scope};
 use crate::error::RequestError;
-use crate::store::{Edge, Snapshot};
+use crate::store::Snapshot;
 
 impl Snapshot {
     /// Lists the objects of a type to which the user has the relation, as `type:id`, each once.
@@ -230,8 +230,8 @@ impl<'a> Walk<'a> {
         let Scope { snapshot, overlay, .. } = self.scope;
         let has_contextual = !overlay.is_empty();
         let stored = snapshot.table(class.table).into_iter();
-        for edge in stored.flat_map(|table| table.reverse.row(subject)) {
-            let object = edge.key();
+        for edge in stored.flat_map(|table| table.reverse.row(subject).iter()) {
+            let object = edge.end();
             if edge.is_guarded() || (has_contextual && is_user) || !class.admits_plain {
                 self.follow_tuple(class, (node, object), subject, is_sure, is_user)?;
             } else {

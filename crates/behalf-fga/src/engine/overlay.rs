@@ -68,7 +68,12 @@ impl<'a> Overlay<'a> {
 
     /// The number of an object in this request.
     pub(super) fn object(&mut self, snapshot: &Snapshot, object_type: u32, id: &str) -> u32 {
-        if let Some(number) = self.known(snapshot, object_type, id) {
+        self.numbered(snapshot.object_number(object_type, id), object_type, id)
+    }
+
+    /// The number of an object in this request, given its number in the store.
+    pub(super) fn numbered(&mut self, stored: Option<u32>, object_type: u32, id: &str) -> u32 {
+        if let Some(number) = stored.or_else(|| self.scratch(object_type, id)) {
             return number;
         }
         let key: (u32, Box<str>) = (object_type, Box::from(id));
@@ -81,7 +86,14 @@ impl<'a> Overlay<'a> {
     /// The number of an object that the store or the request knows.
     pub(super) fn known(&self, snapshot: &Snapshot, object_type: u32, id: &str) -> Option<u32> {
         let stored = snapshot.object_number(object_type, id);
-        stored.or_else(|| self.scratch.get(&(object_type, Box::from(id))).copied())
+        stored.or_else(|| self.scratch(object_type, id))
+    }
+
+    fn scratch(&self, object_type: u32, id: &str) -> Option<u32> {
+        if self.scratch.is_empty() {
+            return None;
+        }
+        self.scratch.get(&(object_type, Box::from(id))).copied()
     }
 
     /// The id of an object in this request.

@@ -57,15 +57,15 @@ impl PairMap {
 
     /// Puts a value in and says what was there.
     pub(super) fn insert(&mut self, pair: Pair, value: u32) -> Option<u32> {
-        self.put(key(pair), value, None)
+        self.put(key(pair), value, true)
     }
 
-    /// Like [`Self::insert`], but leaves `kept` where it is.
-    pub(super) fn insert_or(&mut self, pair: Pair, value: u32, kept: u32) -> Option<u32> {
-        self.put(key(pair), value, Some(kept))
+    /// The pair's value, which is this one if it had none.
+    pub(super) fn get_or_insert(&mut self, pair: Pair, value: u32) -> u32 {
+        self.put(key(pair), value, false).unwrap_or(value)
     }
 
-    fn put(&mut self, key: u64, value: u32, kept: Option<u32>) -> Option<u32> {
+    fn put(&mut self, key: u64, value: u32, replaces: bool) -> Option<u32> {
         if self.count * 4 >= self.slots().len() * 3 {
             self.grow();
         }
@@ -74,7 +74,7 @@ impl PairMap {
         let slot = slots.get_mut(at)?;
         if slot.0 == key {
             let was = slot.1;
-            if Some(was) != kept {
+            if replaces {
                 slot.1 = value;
             }
             return Some(was);
@@ -115,6 +115,9 @@ mod tests {
             for object in 0..1_100 {
                 let pair = (NodeId(node), object);
                 assert_eq!(pairs.get(pair), model.get(&pair).copied());
+                let value = *model.entry(pair).or_insert(object);
+                assert_eq!(pairs.get_or_insert(pair, object), value);
+                assert_eq!(pairs.get(pair), Some(value));
             }
         }
     }

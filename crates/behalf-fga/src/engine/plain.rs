@@ -14,6 +14,7 @@ pub(super) fn assign(model: &mut StoreModel) {
     let of = |node: NodeId| steps.get(node.0 as usize).and_then(Option::as_deref);
     let mut plain = vec![false; model.nodes.len()];
     let mut groups = vec![Vec::new(); model.nodes.len()];
+    let mut naming = vec![Vec::new(); model.nodes.len()];
     for (at, node) in model.nodes.iter().enumerate() {
         let below = below(model, node.id);
         let is_plain = below.iter().all(|node| of(*node).is_some());
@@ -21,17 +22,44 @@ pub(super) fn assign(model: &mut StoreModel) {
         if let Some(slot) = plain.get_mut(at) {
             *slot = is_plain;
         }
+        if let Some(slot) = naming.get_mut(at).filter(|_| is_plain) {
+            let classes = below.iter().filter_map(|node| model.node(*node)).flat_map(|n| &n.direct);
+            let of_users = classes.filter(|class| class.subject == Subject::Object);
+            *slot = of_users.map(|class| (class.subject_type, class.table)).collect();
+        }
         if let Some(slot) = groups.get_mut(at).filter(|_| is_group) {
             *slot = below;
         }
     }
-    for (((node, steps), is_plain), group) in
-        model.nodes.iter_mut().zip(steps).zip(plain).zip(groups)
+    let looked_at: Vec<Vec<u32>> = model
+        .nodes
+        .iter()
+        .zip(&steps)
+        .map(|(node, steps)| looked_at(model, node, steps.as_deref().unwrap_or_default()))
+        .collect();
+    let found = steps.into_iter().zip(plain).zip(groups).zip(naming).zip(looked_at);
+    for (node, ((((steps, is_plain), group), naming), looked_at)) in
+        model.nodes.iter_mut().zip(found)
     {
         node.is_plain = is_plain;
         node.group = group;
+        node.naming = naming;
+        node.looked_at = looked_at;
         node.steps = steps.filter(|_| is_plain).unwrap_or_default();
     }
+}
+
+/// The tables in which the steps look at the object's row.
+fn looked_at(model: &StoreModel, node: &Node, steps: &[Step]) -> Vec<u32> {
+    let table = |step: &Step| {
+        let (owner, class) = match *step {
+            Step::User { .. } | Step::Computed(_) => return None,
+            Step::Wildcard { class } | Step::Usersets { class, .. } => (Some(node), class),
+            Step::Parents { tupleset, class, .. } => (model.node(tupleset), class),
+        };
+        owner.and_then(|owner| owner.direct.get(class)).map(|class| class.table)
+    };
+    steps.iter().filter_map(table).collect()
 }
 
 /// The steps of a union; false if it is none.

@@ -2,17 +2,21 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::evaluate::{Evaluator, SubjectId, SubjectKindId};
+use super::evaluate::{Evaluator, Pair, SubjectId, SubjectKindId};
 use super::overlay::Overlay;
 use super::plan::{NodeId, StoreModel};
 use super::scope::Scope;
+use super::tuples::Resolver;
 use crate::condition::MAX_CONDITION_COST;
-use crate::error::RequestError;
+use crate::error::{RequestError, TupleError};
 use crate::store::Snapshot;
 use crate::tuple::{TupleKey, UserRef};
 
 /// A request may not carry more contextual tuples.
 pub const MAX_CONTEXTUAL_TUPLES: usize = 100;
+
+/// So many names are looked for together.
+const TOGETHER: usize = 64;
 
 /// Bounds on the work of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,16 +170,7 @@ impl Snapshot {
         let mut answers = Vec::with_capacity(checks.len());
         let mut rest = checks;
         while let Some(first) = rest.first() {
-            let same = rest
-                .iter()
-                .take_while(|next| {
-                    next.user == first.user
-                        && next.request.limits == first.request.limits
-                        && next.request.now_micros == first.request.now_micros
-                        && next.request.context == first.request.context
-                        && next.request.contextual_tuples == first.request.contextual_tuples
-                })
-                .count();
+            let same = rest.iter().take_while(|next| shares_work(first, next)).count();
             let (group, after) = rest.split_at_checked(same).unwrap_or((rest, &[]));
             self.check_group(model, group, first, &mut answers);
             rest = after;
@@ -201,30 +196,44 @@ impl Snapshot {
                 return;
             }
         };
-        let mut subject = None;
-        let targets: Vec<Result<(NodeId, u32), RequestError>> = group
-            .iter()
-            .map(|check| {
-                let resolved = model
-                    .resolve(check.user, check.relation, check.object)
-                    .map_err(RequestError::InvalidInput)?;
-                if subject.is_none() {
-                    let (user, node) = (resolved.user, resolved.user_node);
-                    subject = Some(subject_of(self, model, &mut overlay, user, node));
-                }
-                let object_type = model.node(resolved.node).map_or(u32::MAX, |n| n.object_type);
-                Ok((resolved.node, overlay.object(self, object_type, resolved.object.id)))
-            })
-            .collect();
-        let Some(subject) = subject else {
-            answers.extend(targets.into_iter().map(|target| target.map(|_| false)));
+        let mut resolver = Resolver::new(model, first.user);
+        let resolved: Vec<Result<(NodeId, &str), TupleError>> =
+            group.iter().map(|check| resolver.target(check.relation, check.object)).collect();
+        let Ok((user, user_node)) = resolver.user else {
+            let errors = resolved.into_iter().map(|target| target.map(|_| false));
+            answers.extend(errors.map(|error| error.map_err(RequestError::InvalidInput)));
             return;
         };
+        let subject = subject_of(self, model, &mut overlay, user, user_node);
+        let pairs = self.pairs(model, &mut overlay, resolved.iter().flatten().copied());
         let scope = Scope { snapshot: self, model, overlay: &overlay, request: first.request };
-        let mut evaluator = Evaluator::new(scope, subject);
-        answers.extend(
-            targets.into_iter().map(|target| target.and_then(|(n, o)| evaluator.check(n, o))),
-        );
+        let mut checked = Evaluator::new(scope, subject).check_all(&pairs).into_iter();
+        answers.extend(resolved.into_iter().map(|target| match target {
+            Ok(_) => checked.next().unwrap_or(Ok(false)),
+            Err(error) => Err(RequestError::InvalidInput(error)),
+        }));
+    }
+
+    /// The pairs of nodes and object ids; objects of one type are looked for together.
+    fn pairs<'n>(
+        &self,
+        model: &StoreModel,
+        overlay: &mut Overlay<'_>,
+        targets: impl Iterator<Item = (NodeId, &'n str)> + Clone,
+    ) -> Vec<Pair> {
+        let type_of = |node: NodeId| model.node(node).map_or(u32::MAX, |node| node.object_type);
+        let mut pairs = Vec::new();
+        let mut rest = targets.peekable();
+        while let Some(&(first, _)) = rest.peek() {
+            let object_type = type_of(first);
+            let ids = rest.clone().take_while(|(node, _)| type_of(*node) == object_type);
+            let ids = ids.map(|(_, id)| id).take(TOGETHER);
+            for stored in self.object_numbers(object_type, ids) {
+                let Some((node, id)) = rest.next() else { break };
+                pairs.push((node, overlay.numbered(stored, object_type, id)));
+            }
+        }
+        pairs
     }
 
     /// Says for each id whether the user has the relation to that object.
@@ -239,13 +248,25 @@ impl Snapshot {
         let node = target(model, filter.object_type, filter.relation)?;
         let mut overlay = Overlay::new(self, model, &filter.request)?;
         let subject = user(self, model, &mut overlay, filter.user)?;
-        let object_type = model.node(node).map_or(u32::MAX, |node| node.object_type);
-        let objects: Vec<u32> =
-            filter.ids.iter().map(|id| overlay.object(self, object_type, id)).collect();
+        let pairs = self.pairs(model, &mut overlay, filter.ids.iter().map(|id| (node, *id)));
         let scope = Scope { snapshot: self, model, overlay: &overlay, request: filter.request };
-        let mut evaluator = Evaluator::new(scope, subject);
-        objects.into_iter().map(|object| evaluator.check(node, object)).collect()
+        Evaluator::new(scope, subject).check_all(&pairs).into_iter().collect()
     }
+}
+
+/// True if two checks have the same user and may look at the same tuples in the same way.
+fn shares_work(one: &CheckRequest<'_>, other: &CheckRequest<'_>) -> bool {
+    let (first, next) = (&one.request, &other.request);
+    let is_same_context = match (first.context, next.context) {
+        (Some(first), Some(next)) => std::ptr::eq(first, next) || first == next,
+        (first, next) => first.is_none() && next.is_none(),
+    };
+    let is_same_slice = std::ptr::eq(first.contextual_tuples, next.contextual_tuples);
+    one.user == other.user
+        && first.limits == next.limits
+        && first.now_micros == next.now_micros
+        && is_same_context
+        && (is_same_slice || first.contextual_tuples == next.contextual_tuples)
 }
 
 /// The node of a type and relation named by themselves.

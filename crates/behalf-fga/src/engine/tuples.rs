@@ -15,6 +15,40 @@ pub(super) struct Resolved<'a> {
     pub(super) user_node: Option<NodeId>,
 }
 
+/// Resolves many questions about one user.
+pub(super) struct Resolver<'a> {
+    model: &'a StoreModel,
+    pub(super) user: Result<(UserRef<'a>, Option<NodeId>), TupleError>,
+    /// The last type and relation, and their node.
+    last: Option<(&'a str, &'a str, NodeId)>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(model: &'a StoreModel, user: &'a str) -> Self {
+        Self { model, user: model.resolve_user(user), last: None }
+    }
+
+    /// The node and the object's id; errors are those of [`StoreModel::resolve`].
+    pub(super) fn target(
+        &mut self,
+        relation: &'a str,
+        object: &'a str,
+    ) -> Result<(NodeId, &'a str), TupleError> {
+        if let Err(error) = &self.user {
+            return Err(error.clone());
+        }
+        let object = parse_object(object)?;
+        if let Some((type_name, last, node)) = self.last
+            && (type_name, last) == (object.type_name, relation)
+        {
+            return Ok((node, object.id));
+        }
+        let node = self.model.resolve_relation(object.type_name, relation)?;
+        self.last = Some((object.type_name, relation, node));
+        Ok((node, object.id))
+    }
+}
+
 impl StoreModel {
     /// Checks a tuple as Write does.
     ///
@@ -46,19 +80,22 @@ impl StoreModel {
         object: &'a str,
     ) -> Result<Resolved<'a>, TupleError> {
         let (user, user_node) = self.resolve_user(user)?;
-        let type_not_found = |name: &str| TupleError::TypeNotFound(name.to_owned());
         let object = parse_object(object)?;
-        let plan =
-            self.type_plan(object.type_name).ok_or_else(|| type_not_found(object.type_name))?;
+        let node = self.resolve_relation(object.type_name, relation)?;
+        Ok(Resolved { node, object, user, user_node })
+    }
+
+    fn resolve_relation(&self, type_name: &str, relation: &str) -> Result<NodeId, TupleError> {
+        let plan = self.type_plan(type_name);
+        let plan = plan.ok_or_else(|| TupleError::TypeNotFound(type_name.to_owned()))?;
         if !is_relation(relation) {
             return Err(TupleError::MalformedRelation);
         }
         let node = plan.relations.get(relation).copied();
-        let node = node.ok_or_else(|| TupleError::RelationNotFound {
-            object_type: object.type_name.to_owned(),
+        node.ok_or_else(|| TupleError::RelationNotFound {
+            object_type: type_name.to_owned(),
             relation: relation.to_owned(),
-        })?;
-        Ok(Resolved { node, object, user, user_node })
+        })
     }
 
     /// Checks a user, whatever it may be related to.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{HeldGuard, Snapshot, SubjectKind, Table, TableKey};
+use super::guards::HeldGuard;
+use super::snapshot::{Snapshot, SubjectKind, Table, TableKey};
 use super::write::DeleteKey;
 use crate::error::{TupleError, WriteError};
 use crate::tuple::{Guard, ObjectRef, TupleKey, UserRef, parse_object, parse_user};
@@ -71,11 +72,12 @@ fn write(snapshot: &mut Snapshot, tuple: &TupleKey) -> Result<(), WriteError> {
     let object = parse_object(&tuple.object).map_err(invalid)?;
     let user = parse_user(&tuple.user).map_err(invalid)?;
     let place = intern(snapshot, object, &tuple.relation, user)?;
+    let held = Guard::of(tuple)
+        .map(|guard| HeldGuard { condition: guard.condition.cloned(), validity: guard.validity })
+        .map(|held| snapshot.guard_pool.share(held));
     let Some(table) = table_mut(snapshot, place.table) else {
         return Err(WriteError::Full("tables"));
     };
-    let held = Guard::of(tuple)
-        .map(|guard| HeldGuard { condition: guard.condition.cloned(), validity: guard.validity });
     table.insert(place.object, place.subject, held);
     Ok(())
 }

@@ -17,11 +17,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use self::blocks::{Reader, Writer};
+use super::guards::HeldGuard;
 use super::names::{Names, SCRATCH};
-use super::rows::{Edge, Rows};
-use super::snapshot::{
-    BackEdge, GuardedEdge, HeldGuard, Revision, Snapshot, SubjectKind, Table, TableKey,
-};
+use super::rows::{Edge, Rows, RowsBuilder};
+use super::snapshot::{Revision, Snapshot, SubjectKind, Table, TableKey};
 use crate::tuple::{TupleCondition, Validity};
 
 const MAGIC: [u8; 8] = *b"behalfga";
@@ -176,26 +175,28 @@ fn write_table(out: &mut Writer<'_>, table: &Table) -> io::Result<()> {
         SubjectKind::Userset(relation) => relation,
     };
     [object_type, relation, subject_type, kind].into_iter().for_each(|n| out.number(n));
-    write_rows(out, &table.plain, |subject| *subject)?;
-    write_rows(out, &table.reverse, |edge| edge.bits())?;
-    out.long(table.guarded.len() as u64);
-    for (object, edge) in table.guarded.all() {
+    let plain = table.forward.all().filter(|(_, edge)| !edge.is_guarded());
+    write_rows(out, table.forward.len() - table.guards.len(), plain)?;
+    write_rows(out, table.reverse.len(), table.reverse.all())?;
+    out.long(table.guards.len() as u64);
+    let mut guarded: Vec<(u32, u32, &HeldGuard)> = table.guards.all().collect();
+    guarded.sort_unstable_by_key(|(object, subject, _)| (*object, *subject));
+    for (object, subject, held) in guarded {
         out.number(object);
-        out.number(edge.subject);
-        let HeldGuard { condition, validity } = &*edge.held;
-        out.text(&serde_json::to_string(&(condition, validity)).map_err(io::Error::other)?)?;
+        out.number(subject);
+        out.text(&held.text())?;
         out.end_item()?;
     }
     Ok(())
 }
 
 /// How many edges; then runs of a row's edges: the row, how many, and each as a number.
-fn write_rows<E: Edge>(
+fn write_rows(
     out: &mut Writer<'_>,
-    rows: &Rows<E>,
-    bits: impl Fn(&E) -> u32,
+    count: usize,
+    edges: impl Iterator<Item = (u32, Edge)>,
 ) -> io::Result<()> {
-    out.long(rows.len() as u64);
+    out.long(count as u64);
     let mut run: Vec<u32> = Vec::new();
     let mut end_run = |row: u32, run: &mut Vec<u32>| {
         out.number(row);
@@ -204,14 +205,14 @@ fn write_rows<E: Edge>(
         out.end_item()
     };
     let mut of_row = None;
-    for (row, edge) in rows.all() {
+    for (row, edge) in edges {
         if let Some(last) = of_row
             && (last != row || run.len() >= RUN)
         {
             end_run(last, &mut run)?;
         }
         of_row = Some(row);
-        run.push(bits(edge));
+        run.push(edge.bits());
     }
     if let Some(row) = of_row {
         end_run(row, &mut run)?;
@@ -285,27 +286,24 @@ fn read_table<R: io::Read>(reader: &mut Reader<R>, snapshot: &Snapshot) -> Read<
         return Err(SnapshotError::Damaged);
     };
     let subjects = if subject == SubjectKind::Wildcard { 1 } else { subjects };
-    let table = Table {
-        key: TableKey { object_type, relation, subject_type, subject },
-        plain: read_rows(reader, objects, subjects, |bits| bits)?,
-        reverse: read_rows(reader, subjects, objects, BackEdge::of_bits)?,
-        guarded: read_guarded(reader, objects, subjects)?,
-    };
-    if table.plain.len() + table.guarded.len() == table.reverse.len() {
+    let mut table = Table::new(TableKey { object_type, relation, subject_type, subject });
+    table.forward = read_rows(reader, objects, subjects)?;
+    if table.forward.all().any(|(_, edge)| edge.is_guarded()) {
+        return Err(SnapshotError::Damaged);
+    }
+    table.reverse = read_rows(reader, subjects, objects)?;
+    read_guarded(reader, snapshot, &mut table)?;
+    let guarded = table.reverse.all().filter(|(_, edge)| edge.is_guarded()).count();
+    if table.forward.len() == table.reverse.len() && guarded == table.guards.len() {
         Ok(table)
     } else {
         Err(SnapshotError::Damaged)
     }
 }
 
-fn read_rows<R: io::Read, E: Edge>(
-    reader: &mut Reader<R>,
-    row_count: u32,
-    key_count: u32,
-    edge: impl Fn(u32) -> E,
-) -> Read<Rows<E>> {
+fn read_rows<R: io::Read>(reader: &mut Reader<R>, row_count: u32, end_count: u32) -> Read<Rows> {
     let edge_count = reader.long()?;
-    let mut rows = Rows::default();
+    let mut rows = RowsBuilder::default();
     let mut last: Option<(u32, u32)> = None;
     loop {
         let (row, count) = (reader.number()?, reader.number()? as usize);
@@ -315,45 +313,47 @@ fn read_rows<R: io::Read, E: Edge>(
         if row >= row_count || count > RUN || last.is_some_and(|(before, _)| before > row) {
             return Err(SnapshotError::Damaged);
         }
-        let mut last_key = last.filter(|(before, _)| *before == row).map(|(_, key)| key);
+        let mut last_end = last.filter(|(before, _)| *before == row).map(|(_, end)| end);
         let mut is_sorted = true;
         for bits in numbers(reader.take(count * 4)?) {
-            let edge = edge(bits);
-            let key = edge.key();
-            is_sorted &= key < key_count && last_key < Some(key);
-            last_key = Some(key);
-            rows.push_last(row, edge);
+            let edge = Edge::of_bits(bits);
+            is_sorted &= edge.end() < end_count && last_end < Some(edge.end());
+            last_end = Some(edge.end());
+            rows.push(row, edge);
         }
-        last = last_key.map(|key| (row, key)).filter(|_| is_sorted);
+        last = last_end.map(|end| (row, end)).filter(|_| is_sorted);
         if last.is_none() {
             return Err(SnapshotError::Damaged);
         }
     }
-    rows.shrink();
+    let rows = rows.finish();
     if rows.len() as u64 == edge_count { Ok(rows) } else { Err(SnapshotError::Damaged) }
 }
 
+/// Adds the guarded tuples, whose reverse edges are there already.
 fn read_guarded<R: io::Read>(
     reader: &mut Reader<R>,
-    objects: u32,
-    subjects: u32,
-) -> Read<Rows<GuardedEdge>> {
-    let mut rows = Rows::default();
+    snapshot: &Snapshot,
+    table: &mut Table,
+) -> Read<()> {
     let mut last = None;
     for _ in 0..reader.long()? {
         let (object, subject) = (reader.number()?, reader.number()?);
-        if object >= objects || subject >= subjects || last >= Some((object, subject)) {
+        let is_known = table.reverse.find(subject, object).is_some_and(Edge::is_guarded);
+        if !is_known || last >= Some((object, subject)) {
             return Err(SnapshotError::Damaged);
         }
         last = Some((object, subject));
         let guard: Result<(Option<TupleCondition>, Validity), _> =
             serde_json::from_str(reader.text()?);
         let (condition, validity) = guard.map_err(|_| SnapshotError::Damaged)?;
-        let held = Arc::new(HeldGuard { condition, validity });
-        rows.push_last(object, GuardedEdge { subject, held });
+        let held = snapshot.guard_pool.share(HeldGuard { condition, validity });
+        if !table.forward.insert(object, Edge::new(subject, true)) {
+            return Err(SnapshotError::Damaged);
+        }
+        table.guards.insert(object, subject, held);
     }
-    rows.shrink();
-    Ok(rows)
+    Ok(())
 }
 
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {

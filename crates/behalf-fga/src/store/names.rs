@@ -1,13 +1,15 @@
 //! Interned names: dense numbers that are never reused, and the way back.
 //!
-//! The texts are in shared pages. The hash index is shared by all versions, also by hypothetical
-//! ones: its slots are atomic, whoever makes a version fills free ones, and readers look without
-//! locking. A slot only ever claims that a name may have a number; whether it has is for the texts
-//! of the version to say, so a number of a newer version, or of one that was given up, is absent.
+//! The texts are in shared pages, which do not change once they are full. The hash index is shared
+//! by all versions, also by hypothetical ones: its slots are atomic, whoever makes a version fills
+//! free ones, and readers look without locking. A slot only ever claims that a name may have a
+//! number; whether it has is for the texts of the version to say, so a number of a newer version, or
+//! of one that was given up, is absent.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -24,21 +26,30 @@ const FEWEST_SLOTS: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pages: Paged<NamePage>,
+    /// The texts behind the last full page, and where each ends.
+    tail: String,
+    tail_ends: Vec<u32>,
     count: u32,
     index: Arc<Index>,
 }
 
+/// The texts of 64 names, back to back.
 #[derive(Clone, Debug, Default)]
 struct NamePage {
-    ends: Vec<u32>,
-    text: String,
+    text: Arc<str>,
+    /// The length of every name, if all have the same; or else where each ends.
+    length: u32,
+    ends: Option<Arc<[u32; PER_PAGE]>>,
 }
 
-/// Open addressing; a slot holds the upper half of the hash and the number plus one.
+/// Open addressing; a slot holds the number plus one in as many bits as number the slots, and above
+/// them a tag of the hash.
 #[derive(Debug)]
 struct Index {
     hasher: DefaultHashBuilder,
-    slots: Box<[AtomicU64]>,
+    slots: Box<[AtomicU32]>,
+    /// How many bits of a slot the number has.
+    number_bits: u32,
     /// Slots in use, also those of versions that were given up.
     used: AtomicUsize,
 }
@@ -46,14 +57,20 @@ struct Index {
 impl Default for Names {
     fn default() -> Self {
         let index = Index::new(DefaultHashBuilder::default(), FEWEST_SLOTS);
-        Self { pages: Paged::default(), count: 0, index: Arc::new(index) }
+        Self {
+            pages: Paged::default(),
+            tail: String::new(),
+            tail_ends: Vec::new(),
+            count: 0,
+            index: Arc::new(index),
+        }
     }
 }
 
 impl Names {
     /// No names yet, and an index for so many.
     pub(super) fn with_room_for(count: usize) -> Self {
-        let slots = (count * 3 / 2).next_power_of_two().max(16);
+        let slots = (count * 3 / 2).next_power_of_two().max(FEWEST_SLOTS);
         let index = Arc::new(Index::new(DefaultHashBuilder::default(), slots));
         Self { index, ..Self::default() }
     }
@@ -69,16 +86,35 @@ impl Names {
         self.index.find(hash, |number| self.name(number) == Some(name))
     }
 
+    /// The numbers of many names. Everything that a search looks at is read for all of them before
+    /// the first search, so that waiting for memory overlaps.
+    pub(crate) fn find_all<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str> + Clone,
+    ) -> Vec<Option<u32>> {
+        let hashes: Vec<u64> = names.clone().map(|name| self.index.hasher.hash_one(name)).collect();
+        let likely: Vec<Option<u32>> = hashes.iter().map(|hash| self.index.likely(*hash)).collect();
+        let texts = likely.iter().map(|number| self.name(number.unwrap_or(u32::MAX)));
+        black_box(texts.fold(0, |sum: u8, text| {
+            sum ^ text.and_then(|text| text.as_bytes().last()).copied().unwrap_or_default()
+        }));
+        let found = names
+            .zip(hashes)
+            .map(|(name, hash)| self.index.find(hash, |number| self.name(number) == Some(name)));
+        found.collect()
+    }
+
     /// The name with a number.
+    #[inline]
     pub(crate) fn name(&self, number: u32) -> Option<&str> {
         if number >= self.count {
             return None;
         }
-        let number = number as usize;
-        let page = self.pages.get(number / PER_PAGE)?;
-        let at = number % PER_PAGE;
-        let start = if at == 0 { 0 } else { *page.ends.get(at - 1)? };
-        page.text.get(start as usize..*page.ends.get(at)? as usize)
+        let (page, at) = (number as usize / PER_PAGE, number as usize % PER_PAGE);
+        match self.pages.get(page) {
+            Some(page) => page.name(at),
+            None => slice(&self.tail, &self.tail_ends, at),
+        }
     }
 
     /// The number of a name, given now if it has none; `None` when numbers have run out.
@@ -90,12 +126,13 @@ impl Names {
             return None;
         }
         let number = self.count;
-        let page = self.pages.make_mut(number as usize / PER_PAGE)?;
-        page.text.push_str(name);
-        page.ends.push(u32::try_from(page.text.len()).ok()?);
-        if page.ends.len() == PER_PAGE {
-            page.text.shrink_to_fit();
-            page.ends.shrink_to_fit();
+        let end = u32::try_from(self.tail.len() + name.len()).ok()?;
+        self.tail.push_str(name);
+        self.tail_ends.push(end);
+        if let Ok(ends) = <[u32; PER_PAGE]>::try_from(self.tail_ends.as_slice()) {
+            *self.pages.make_mut(number as usize / PER_PAGE)? = NamePage::new(&self.tail, ends);
+            self.tail.clear();
+            self.tail_ends.clear();
         }
         self.count += 1;
         let hash = self.index.hasher.hash_one(name);
@@ -120,19 +157,58 @@ impl Names {
 
     /// Bytes in use, allocator overhead not counted.
     pub(crate) fn bytes(&self) -> usize {
-        let pages = self.pages.pages().map(|p| p.text.capacity() + p.ends.capacity() * 4);
-        self.pages.directory_bytes() + pages.sum::<usize>() + self.index.slots.len() * 8
+        let ends = |page: &NamePage| page.ends.as_ref().map_or(0, |_| 16 + PER_PAGE * 4);
+        let pages = self.pages.pages().map(|page| 16 + page.text.len() + ends(page));
+        let tail = self.tail.capacity() + self.tail_ends.capacity() * 4;
+        let texts = self.pages.directory_bytes() + pages.sum::<usize>() + tail;
+        texts + self.index.slots.len() * 4
     }
 }
 
+impl NamePage {
+    fn new(text: &str, ends: [u32; PER_PAGE]) -> Self {
+        let length = ends.first().copied().unwrap_or_default();
+        let is_even = (1..).zip(ends).all(|(n, end)| n * u64::from(length) == u64::from(end));
+        let ends = (!is_even).then(|| Arc::new(ends));
+        Self { text: Arc::from(text), length, ends }
+    }
+
+    #[inline]
+    fn name(&self, at: usize) -> Option<&str> {
+        match &self.ends {
+            Some(ends) => slice(&self.text, ends.as_slice(), at),
+            None => {
+                let length = self.length as usize;
+                self.text.get(at * length..(at + 1) * length)
+            }
+        }
+    }
+}
+
+#[inline]
+fn slice<'a>(text: &'a str, ends: &[u32], at: usize) -> Option<&'a str> {
+    let start = if at == 0 { 0 } else { *ends.get(at - 1)? };
+    text.get(start as usize..*ends.get(at)? as usize)
+}
+
 impl Index {
+    /// The number that a hash most likely has: that of the first slot, if its tag fits.
+    #[inline]
+    fn likely(&self, hash: u64) -> Option<u32> {
+        let slot = self.slots.get(place(hash, self.slots.len() - 1))?;
+        let slot = u64::from(slot.load(Ordering::Acquire));
+        self.number(slot).filter(|_| slot >> self.number_bits == self.tag(hash))
+    }
+
+    #[inline]
     fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
+        let tag = self.tag(hash);
         let mut at = place(hash, mask);
         loop {
-            let slot = self.slots.get(at)?.load(Ordering::Acquire);
-            let number = unpack(slot)?;
-            if slot >> 32 == hash >> 32 && is_it(number) {
+            let slot = u64::from(self.slots.get(at)?.load(Ordering::Acquire));
+            let number = self.number(slot)?;
+            if slot >> self.number_bits == tag && is_it(number) {
                 return Some(number);
             }
             at = (at + 1) & mask;
@@ -144,36 +220,50 @@ impl Index {
         if self.used.fetch_add(1, Ordering::Relaxed) * 4 > self.slots.len() * 3 {
             return false;
         }
-        self.put((hash & !0xffff_ffff) | (u64::from(number) + 1));
-        true
+        let packed = self.tag(hash) << self.number_bits | (u64::from(number) + 1);
+        // A number of more bits is of a version whose names are not all in here.
+        if (u64::from(number) + 1) >> self.number_bits != 0 {
+            return false;
+        }
+        u32::try_from(packed).is_ok_and(|packed| self.put(hash, packed))
     }
 
-    /// Puts a packed slot in the first free place after its home, which its upper half decides.
-    fn put(&self, packed: u64) {
+    /// Puts a slot's content in the first free place after the hash's own.
+    fn put(&self, hash: u64, packed: u32) -> bool {
         let mask = self.slots.len() - 1;
-        let mut at = place(packed, mask);
+        let mut at = place(hash, mask);
         while let Some(slot) = self.slots.get(at) {
             if slot.compare_exchange(0, packed, Ordering::Release, Ordering::Relaxed).is_ok() {
-                return;
+                return true;
             }
             at = (at + 1) & mask;
         }
+        false
     }
 
+    /// An index of so many slots, a power of two.
     fn new(hasher: DefaultHashBuilder, count: usize) -> Self {
-        let slots = (0..count).map(|_| AtomicU64::new(0)).collect();
-        Self { hasher, slots, used: AtomicUsize::new(0) }
+        let slots: Box<[AtomicU32]> = (0..count).map(|_| AtomicU32::new(0)).collect();
+        Self { hasher, number_bits: count.trailing_zeros(), slots, used: AtomicUsize::new(0) }
+    }
+
+    /// As many bits of the hash as a slot has room for beside the number.
+    #[inline]
+    fn tag(&self, hash: u64) -> u64 {
+        (hash & 0xffff_ffff) >> self.number_bits
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a slot has 32 bits")]
+    fn number(&self, slot: u64) -> Option<u32> {
+        ((slot & ((1 << self.number_bits) - 1)) as u32).checked_sub(1)
     }
 }
 
-/// The home of a hash: decided by its upper half, which the slot keeps.
+/// The home of a hash: decided by its upper half, as the tag is by the lower.
+#[inline]
 fn place(hash: u64, mask: usize) -> usize {
     (hash >> 32) as usize & mask
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-fn unpack(slot: u64) -> Option<u32> {
-    (slot as u32).checked_sub(1)
 }
 
 #[cfg(test)]

@@ -1,63 +1,60 @@
 //! A vector of pages that versions share.
 //!
-//! Cloning copies one pointer per 64 pages. Changing a page copies the page and its group if an
-//! older version still holds them, and nothing otherwise, so a batch copies each page once.
+//! Cloning copies one pointer per 64 pages. Changing a page copies its group of pointers if an
+//! older version still holds it; a page itself is something that is cheap to clone.
 
 use std::sync::Arc;
 
 const GROUP: usize = 64;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Paged<T> {
-    groups: Vec<Arc<Vec<Arc<T>>>>,
+pub(crate) struct Paged<P> {
+    groups: Vec<Arc<Vec<P>>>,
 }
 
-impl<T> Default for Paged<T> {
+impl<P> Default for Paged<P> {
     fn default() -> Self {
         Self { groups: Vec::new() }
     }
 }
 
-impl<T: Clone + Default> Paged<T> {
-    pub(crate) fn get(&self, page: usize) -> Option<&T> {
-        self.groups.get(page / GROUP)?.get(page % GROUP).map(|page| &**page)
+impl<P: Clone + Default> Paged<P> {
+    #[inline]
+    pub(crate) fn get(&self, page: usize) -> Option<&P> {
+        self.groups.get(page / GROUP)?.get(page % GROUP)
     }
 
     /// The page for change; pages up to it come into being as needed.
-    pub(crate) fn make_mut(&mut self, page: usize) -> Option<&mut T> {
+    pub(crate) fn make_mut(&mut self, page: usize) -> Option<&mut P> {
         let (group, at) = (page / GROUP, page % GROUP);
         if self.groups.len() <= group {
             self.groups.resize_with(group + 1, Arc::default);
         }
         let group = Arc::make_mut(self.groups.get_mut(group)?);
         if group.len() <= at {
-            group.resize_with(at + 1, Arc::default);
+            group.resize_with(at + 1, P::default);
         }
-        group.get_mut(at).map(Arc::make_mut)
-    }
-
-    /// The pages that no other version holds, for change.
-    pub(crate) fn unshared(&mut self) -> impl Iterator<Item = &mut T> {
-        let groups = self.groups.iter_mut().filter_map(Arc::get_mut);
-        groups.flat_map(|group| group.iter_mut().filter_map(Arc::get_mut))
+        group.get_mut(at)
     }
 
     /// The number behind the last page's. Not all below are there: only those that were asked for,
     /// and those before them in their group.
     pub(crate) fn len(&self) -> usize {
-        let last = self.groups.last().map_or(0, |group| group.len());
-        self.groups.len().saturating_sub(1) * GROUP + last
+        match self.groups.split_last() {
+            Some((last, full)) => full.len() * GROUP + last.len(),
+            None => 0,
+        }
     }
 
     /// The pages that are there.
-    pub(crate) fn pages(&self) -> impl Iterator<Item = &T> {
-        self.groups.iter().flat_map(|group| group.iter()).map(|page| &**page)
+    pub(crate) fn pages(&self) -> impl Iterator<Item = &P> {
+        self.groups.iter().flat_map(|group| group.iter())
     }
 
-    /// Bytes of the directory, not of the pages' own heap.
+    /// Bytes of the directory, not of what the pages point to.
     pub(crate) fn directory_bytes(&self) -> usize {
         // Two counters in front of everything shared.
-        let pages: usize = self.groups.iter().map(|group| group.len()).sum();
-        self.groups.len() * (8 + 16 + 24) + pages * (8 + 16 + size_of::<T>())
+        let pages: usize = self.groups.iter().map(|group| group.capacity()).sum();
+        self.groups.len() * (8 + 16 + 24) + pages * size_of::<P>()
     }
 }

@@ -1,8 +1,11 @@
 //! Sorted edge rows by dense row number, in shared pages.
 //!
-//! A page holds 64 rows back to back. A row that outgrows [`BIG`] edges moves into chunks of its
-//! own, so that one new edge of a hub copies a chunk and not the hub.
+//! A page holds 64 rows back to back and is one immutable block: a head that says where each row
+//! ends, then the edges, with no room left over. A look into a row touches two places of memory. A
+//! row that outgrows [`BIG`] edges moves into chunks of its own, so that one new edge of a hub
+//! copies a chunk and not the hub.
 
+use std::slice;
 use std::sync::Arc;
 
 use super::paged::Paged;
@@ -11,286 +14,476 @@ const ROWS: usize = 64;
 const BIG: usize = 256;
 const CHUNK: usize = 256;
 
-/// Something a row is sorted by.
-pub(crate) trait Edge: Clone {
-    fn key(&self) -> u32;
-}
+/// The bit that says that a tuple is guarded; numbers do not use it.
+const GUARDED: u32 = 1 << 31;
 
-impl Edge for u32 {
-    fn key(&self) -> u32 {
-        *self
+/// In the first word of a page: ends are of 16 bits, not of 8.
+const WIDE: u32 = 1;
+/// In the first word of a page: some of its rows are in chunks.
+const HAS_BIG: u32 = 2;
+/// Words of ends, four and two to a word.
+const NARROW_ENDS: usize = ROWS / 4;
+const WIDE_ENDS: usize = ROWS / 2;
+
+/// The other end of a tuple, and whether the tuple is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge(u32);
+
+impl Edge {
+    pub(crate) fn new(end: u32, is_guarded: bool) -> Self {
+        Self(end | if is_guarded { GUARDED } else { 0 })
+    }
+
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(super) fn of_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
+    pub(crate) fn is_guarded(self) -> bool {
+        self.0 & GUARDED != 0
+    }
+
+    /// The number of the other end, by which rows are sorted.
+    #[inline]
+    pub(crate) fn end(self) -> u32 {
+        self.0 & !GUARDED
     }
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Rows<E> {
-    pages: Paged<Page<E>>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    pages: Paged<Page>,
+    /// Rows in chunks, by page; most pages have none.
+    big: Paged<BigPage>,
     edges: usize,
 }
 
-impl<E> Default for Rows<E> {
-    fn default() -> Self {
-        Self { pages: Paged::default(), edges: 0 }
+/// A word of flags, the ends, the edges.
+type Page = Option<Arc<[u32]>>;
+type BigPage = Option<Arc<Vec<(u32, BigRow)>>>;
+
+#[derive(Clone, Debug)]
+struct BigRow {
+    chunks: Vec<Arc<Vec<u32>>>,
+}
+
+/// The edges of one row, in order of their ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Row<'a> {
+    small: &'a [u32],
+    big: Option<&'a BigRow>,
+}
+
+impl<'a> Row<'a> {
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.small.is_empty() && self.big.is_none()
+    }
+
+    /// True if the row has few enough edges to be in one place.
+    #[inline]
+    pub(crate) fn is_small(self) -> bool {
+        self.big.is_none()
+    }
+
+    /// The edge to this end.
+    #[inline]
+    pub(crate) fn find(self, end: u32) -> Option<Edge> {
+        let edges = match self.big {
+            Some(big) => big.chunk(end)?,
+            None => self.small,
+        };
+        edges.get(search(edges, end).ok()?).copied().map(Edge)
+    }
+
+    #[inline]
+    pub(crate) fn iter(self) -> RowIter<'a> {
+        let chunks = self.big.map_or(&[][..], |big| big.chunks.as_slice());
+        RowIter { edges: self.small.iter(), chunks: chunks.iter() }
+    }
+
+    /// The edges to `from` and to later ends.
+    pub(crate) fn iter_from(self, from: u32) -> RowIter<'a> {
+        let (first, later) = match self.big {
+            Some(big) => {
+                let at = big.chunk_at(from);
+                let chunk = big.chunks.get(at).map_or(&[][..], |chunk| chunk.as_slice());
+                (chunk, big.chunks.get(at + 1..).unwrap_or(&[]))
+            }
+            None => (self.small, &[][..]),
+        };
+        let start = search(first, from).unwrap_or_else(|place| place);
+        RowIter { edges: first.get(start..).unwrap_or(&[]).iter(), chunks: later.iter() }
     }
 }
 
+/// Goes through the edges of a row.
 #[derive(Clone, Debug)]
-struct Page<E> {
-    /// Where each row ends in `edges`.
-    ends: [u16; ROWS],
-    edges: Vec<E>,
-    /// Rows that live in chunks; their part of `edges` is empty.
-    big: Vec<(u8, BigRow<E>)>,
+pub(crate) struct RowIter<'a> {
+    edges: slice::Iter<'a, u32>,
+    chunks: slice::Iter<'a, Arc<Vec<u32>>>,
 }
 
-impl<E> Default for Page<E> {
-    fn default() -> Self {
-        Self { ends: [0; ROWS], edges: Vec::new(), big: Vec::new() }
+impl Iterator for RowIter<'_> {
+    type Item = Edge;
+
+    #[inline]
+    fn next(&mut self) -> Option<Edge> {
+        loop {
+            if let Some(bits) = self.edges.next() {
+                return Some(Edge(*bits));
+            }
+            self.edges = self.chunks.next()?.iter();
+        }
     }
 }
 
-#[derive(Clone, Debug)]
-struct BigRow<E> {
-    chunks: Vec<Arc<Vec<E>>>,
-}
-
-impl<E: Edge> Rows<E> {
+impl Rows {
     /// How many edges all rows have together.
     pub(crate) fn len(&self) -> usize {
         self.edges
     }
 
-    /// The edge of the row with this key.
-    pub(crate) fn find(&self, row: u32, key: u32) -> Option<&E> {
-        let (page, at) = self.locate(row)?;
-        let slice = page.slice(at);
-        if let Ok(found) = slice.binary_search_by_key(&key, Edge::key) {
-            return slice.get(found);
+    /// The edge of the row to this end.
+    #[inline]
+    pub(crate) fn find(&self, row: u32, end: u32) -> Option<Edge> {
+        self.row(row).find(end)
+    }
+
+    /// The edges of a row.
+    #[inline]
+    pub(crate) fn row(&self, row: u32) -> Row<'_> {
+        let (number, at) = split(row);
+        let Some(Some(page)) = self.pages.get(number) else { return Row::default() };
+        let small = edges_of(page, at);
+        let has_big = small.is_empty() && flags(page) & HAS_BIG != 0;
+        Row { small, big: if has_big { self.big_row(row) } else { None } }
+    }
+
+    /// Reads where the row is, so that many such reads can be under way at once; see
+    /// [`Self::touch_row`]. The sum of what is read must be used for something.
+    #[inline]
+    pub(crate) fn touch_page(&self, row: u32) -> u32 {
+        let (number, at) = split(row);
+        match self.pages.get(number) {
+            Some(Some(page)) => page.get(1 + at / 4).copied().unwrap_or_default(),
+            _ => 0,
         }
-        let chunk = page.big_row(at)?.chunk(key)?;
-        chunk.get(chunk.binary_search_by_key(&key, Edge::key).ok()?)
     }
 
-    /// The edges of the row, in order of their keys.
-    pub(crate) fn row(&self, row: u32) -> impl Iterator<Item = &E> {
-        let located = self.locate(row);
-        let small = located.map_or(&[][..], |(page, at)| page.slice(at));
-        let big = located.and_then(|(page, at)| page.big_row(at));
-        small.iter().chain(big.into_iter().flat_map(|big| big.chunks.iter().flat_map(|c| c.iter())))
-    }
-
-    /// The edges of the row as one slice, unless there are too many for that.
-    pub(crate) fn small_row(&self, row: u32) -> Option<&[E]> {
-        let Some((page, at)) = self.locate(row) else { return Some(&[]) };
-        let slice = page.slice(at);
-        if slice.is_empty() && page.big_row(at).is_some() { None } else { Some(slice) }
-    }
-
-    /// The edges of the row with the key `from` or a later one.
-    pub(crate) fn row_from(&self, row: u32, from: u32) -> impl Iterator<Item = &E> {
-        let located = self.locate(row);
-        let small = located.map_or(&[][..], |(page, at)| page.slice(at));
-        let small = small.get(small.partition_point(|edge| edge.key() < from)..).unwrap_or(&[]);
-        let chunks = located
-            .and_then(|(page, at)| page.big_row(at))
-            .map_or(&[][..], |big| big.chunks.get(big.chunk_at(from)..).unwrap_or(&[]));
-        let big = chunks.iter().flat_map(|chunk| chunk.iter());
-        small.iter().chain(big.skip_while(move |edge| edge.key() < from))
+    /// Reads the row's first edge, after [`Self::touch_page`].
+    #[inline]
+    pub(crate) fn touch_row(&self, row: u32) -> u32 {
+        self.row(row).small.first().copied().unwrap_or_default()
     }
 
     /// The first row from `row` on that has edges.
     pub(crate) fn next_row(&self, row: u32) -> Option<u32> {
         let (first, at) = split(row);
-        let pages = first..self.pages.len();
-        for (number, page) in pages.filter_map(|number| Some((number, self.pages.get(number)?))) {
-            let from = if number == first { at } else { 0 };
-            let is_empty = page.edges.is_empty() && page.big.is_empty();
-            let rows = if is_empty { 0..0 } else { from..ROWS };
-            let found = rows.into_iter().find(|at| {
-                let (start, end) = page.range(*at);
-                start < end || page.big_row(*at).is_some()
-            });
-            if let Some(at) = found {
-                return u32::try_from(number * ROWS + at).ok();
+        for number in first..self.pages.len() {
+            if let Some(Some(page)) = self.pages.get(number)
+                && (end(page, ROWS - 1) > 0 || flags(page) & HAS_BIG != 0)
+            {
+                let from = if number == first { at } else { 0 };
+                let rows = (from..ROWS).filter_map(|at| u32::try_from(number * ROWS + at).ok());
+                let mut with_edges = rows.filter(|row| self.row(*row).iter().next().is_some());
+                if let Some(row) = with_edges.next() {
+                    return Some(row);
+                }
             }
         }
         None
     }
 
-    /// All rows that have edges, with their edges.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, &E)> {
-        let rows = self.pages.len() * ROWS;
-        (0..u32::try_from(rows).unwrap_or(u32::MAX))
-            .flat_map(move |row| self.row(row).map(move |edge| (row, edge)))
+    /// All rows that have edges, with their edges, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, Edge)> {
+        self.numbers().flat_map(move |row| self.row(row).iter().map(move |edge| (row, edge)))
     }
 
-    /// Puts an edge in; false if one with its key was replaced.
-    pub(crate) fn insert(&mut self, row: u32, edge: E) -> bool {
+    /// The numbers of the rows, in order; not all have edges.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.pages.len() * ROWS).unwrap_or(u32::MAX)
+    }
+
+    /// Puts an edge in; false if one to the same end was replaced.
+    pub(crate) fn insert(&mut self, row: u32, edge: Edge) -> bool {
+        if let Some(big) = self.big_row_mut(row) {
+            let is_new = big.insert(edge);
+            self.edges += usize::from(is_new);
+            return is_new;
+        }
         let (number, at) = split(row);
         let Some(page) = self.pages.make_mut(number) else { return false };
-        let is_new = page.insert(at, edge);
-        self.edges += usize::from(is_new);
+        let old = page.as_deref().unwrap_or(&[]);
+        let (start, end) = range(old, at);
+        let place = search(edges_of(old, at), edge.end());
+        let is_new = place.is_err();
+        let mut words = match place {
+            Ok(_) => old.to_vec(),
+            Err(_) => with_room(old),
+        };
+        match place {
+            Ok(found) => {
+                if let Some(word) = words.get_mut(first_edge(old) + start + found) {
+                    *word = edge.bits();
+                }
+            }
+            Err(place) => {
+                words.insert(first_edge(&words) + start + place, edge.bits());
+                shift_ends(&mut words, at, u32::wrapping_add);
+                self.edges += 1;
+            }
+        }
+        *page = Some(Arc::from(words));
+        if is_new && end + 1 - start > BIG {
+            self.spill(row);
+        }
         is_new
     }
 
-    /// Puts an edge in behind all others, in the order of rows and keys; the caller sees to it.
-    pub(crate) fn push_last(&mut self, row: u32, edge: E) {
-        let (number, at) = split(row);
-        if let Some(page) = self.pages.make_mut(number) {
-            page.push_last(at, edge);
-            self.edges += 1;
-        }
-    }
-
-    /// Gives back room that [`Self::push_last`] has left over.
-    pub(crate) fn shrink(&mut self) {
-        self.pages.unshared().for_each(|page| page.edges.shrink_to_fit());
-    }
-
-    /// Takes the edge with this key out; false if there is none.
-    pub(crate) fn remove(&mut self, row: u32, key: u32) -> bool {
-        if self.find(row, key).is_none() {
+    /// Takes the edge to this end out; false if there is none.
+    pub(crate) fn remove(&mut self, row: u32, end: u32) -> bool {
+        if self.find(row, end).is_none() {
             return false;
         }
+        self.edges -= 1;
+        if let Some(big) = self.big_row_mut(row) {
+            return big.remove(end);
+        }
         let (number, at) = split(row);
-        let removed = self.pages.make_mut(number).is_some_and(|page| page.remove(at, key));
-        self.edges -= usize::from(removed);
-        removed
+        let Some(Some(page)) = self.pages.make_mut(number) else { return false };
+        let Ok(found) = search(edges_of(page, at), end) else { return false };
+        let mut words = page.to_vec();
+        words.remove(first_edge(page) + range(page, at).0 + found);
+        shift_ends(&mut words, at, u32::wrapping_sub);
+        *page = Arc::from(words);
+        true
     }
 
     /// Bytes in use, allocator overhead not counted.
     pub(crate) fn bytes(&self) -> usize {
-        let of_page = |page: &Page<E>| {
-            let big: usize = page
-                .big
-                .iter()
-                .map(|(_, big)| {
-                    let edges: usize =
-                        big.chunks.iter().map(|c| c.capacity() * size_of::<E>()).sum();
-                    edges + big.chunks.len() * 48
-                })
-                .sum();
-            page.edges.capacity() * size_of::<E>() + big
+        let page = |page: &Page| page.as_ref().map_or(0, |words| 16 + words.len() * 4);
+        let row = |(_, big): &(u32, BigRow)| {
+            let edges: usize = big.chunks.iter().map(|chunk| chunk.capacity() * 4).sum();
+            size_of::<(u32, BigRow)>() + edges + big.chunks.len() * 48
         };
-        self.pages.directory_bytes() + self.pages.pages().map(of_page).sum::<usize>()
+        let big = |page: &BigPage| page.iter().flat_map(|rows| rows.iter()).map(row).sum::<usize>();
+        self.pages.directory_bytes()
+            + self.pages.pages().map(page).sum::<usize>()
+            + self.big.directory_bytes()
+            + self.big.pages().map(big).sum::<usize>()
     }
 
-    fn locate(&self, row: u32) -> Option<(&Page<E>, usize)> {
+    fn big_row(&self, row: u32) -> Option<&BigRow> {
+        let rows = self.big.get(split(row).0)?.as_deref()?;
+        rows.iter().find(|(number, _)| *number == row).map(|(_, big)| big)
+    }
+
+    /// The row for change, if it is in chunks.
+    fn big_row_mut(&mut self, row: u32) -> Option<&mut BigRow> {
+        self.big_row(row)?;
+        let rows = Arc::make_mut(self.big.make_mut(split(row).0)?.as_mut()?);
+        rows.iter_mut().find(|(number, _)| *number == row).map(|(_, big)| big)
+    }
+
+    /// Moves a row into chunks.
+    fn spill(&mut self, row: u32) {
         let (number, at) = split(row);
-        self.pages.get(number).map(|page| (page, at))
+        let Some(Some(page)) = self.pages.make_mut(number) else { return };
+        let (start, end) = range(page, at);
+        let mut words = page.to_vec();
+        let from = first_edge(page);
+        let moved: Vec<u32> = words.drain(from + start..from + end).collect();
+        moved.iter().for_each(|_| shift_ends(&mut words, at, u32::wrapping_sub));
+        if let Some(flags) = words.first_mut() {
+            *flags |= HAS_BIG;
+        }
+        *page = Arc::from(words);
+        let chunks = moved.chunks(CHUNK / 2).map(|chunk| Arc::new(chunk.to_vec())).collect();
+        if let Some(page) = self.big.make_mut(number) {
+            let rows = page.get_or_insert_default();
+            Arc::make_mut(rows).push((row, BigRow { chunks }));
+        }
     }
 }
 
+/// Makes rows of edges that come in the order of rows and ends.
+#[derive(Debug, Default)]
+pub(super) struct RowsBuilder {
+    rows: Rows,
+    number: usize,
+    page: Vec<(usize, Edge)>,
+}
+
+impl RowsBuilder {
+    /// Puts an edge in behind all others; the caller sees to the order.
+    pub(super) fn push(&mut self, row: u32, edge: Edge) {
+        let (number, at) = split(row);
+        if number != self.number {
+            self.finish_page();
+            self.number = number;
+        }
+        self.page.push((at, edge));
+    }
+
+    pub(super) fn finish(mut self) -> Rows {
+        self.finish_page();
+        self.rows
+    }
+
+    fn finish_page(&mut self) {
+        if self.page.is_empty() {
+            return;
+        }
+        let rows = || self.page.chunk_by(|(one, _), (other, _)| one == other);
+        let small = || rows().filter(|row| row.len() <= BIG).flatten();
+        let count = small().count();
+        let mut words = Vec::with_capacity(1 + WIDE_ENDS + count);
+        let is_wide = count > usize::from(u8::MAX);
+        words.push(if is_wide { WIDE } else { 0 });
+        words.resize(1 + if is_wide { WIDE_ENDS } else { NARROW_ENDS }, 0);
+        for (at, _) in small() {
+            shift_ends(&mut words, *at, u32::wrapping_add);
+        }
+        words.extend(small().map(|(_, edge)| edge.bits()));
+        let mut big = Vec::new();
+        for row in rows().filter(|row| row.len() > BIG) {
+            let edges: Vec<u32> = row.iter().map(|(_, edge)| edge.bits()).collect();
+            let chunks = edges.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect();
+            let at = row.first().map_or(0, |(at, _)| *at);
+            let number = u32::try_from(self.number * ROWS + at).unwrap_or(u32::MAX);
+            big.push((number, BigRow { chunks }));
+        }
+        if !big.is_empty() {
+            if let Some(flags) = words.first_mut() {
+                *flags |= HAS_BIG;
+            }
+            if let Some(page) = self.rows.big.make_mut(self.number) {
+                *page = Some(Arc::new(big));
+            }
+        }
+        if let Some(page) = self.rows.pages.make_mut(self.number) {
+            *page = Some(Arc::from(words));
+        }
+        self.rows.edges += self.page.len();
+        self.page.clear();
+    }
+}
+
+#[inline]
 fn split(row: u32) -> (usize, usize) {
     let row = row as usize;
     (row / ROWS, row % ROWS)
 }
 
-impl<E: Edge> Page<E> {
-    fn range(&self, at: usize) -> (usize, usize) {
-        let start = if at == 0 { 0 } else { self.ends.get(at - 1).copied().unwrap_or(0) };
-        (usize::from(start), usize::from(self.ends.get(at).copied().unwrap_or(0)))
-    }
+/// Where the edge to this end is among sorted ones, or would be.
+#[inline]
+fn search(edges: &[u32], end: u32) -> Result<usize, usize> {
+    edges.binary_search_by_key(&end, |bits| Edge(*bits).end())
+}
 
-    fn slice(&self, at: usize) -> &[E] {
-        let (start, end) = self.range(at);
-        self.edges.get(start..end).unwrap_or(&[])
-    }
+#[inline]
+fn flags(page: &[u32]) -> u32 {
+    page.first().copied().unwrap_or_default()
+}
 
-    fn big_row(&self, at: usize) -> Option<&BigRow<E>> {
-        self.big.iter().find(|(row, _)| usize::from(*row) == at).map(|(_, big)| big)
-    }
+/// The index of the word with a page's first edge.
+#[inline]
+fn first_edge(page: &[u32]) -> usize {
+    1 + if flags(page) & WIDE == 0 { NARROW_ENDS } else { WIDE_ENDS }
+}
 
-    fn insert(&mut self, at: usize, edge: E) -> bool {
-        if let Some((_, big)) = self.big.iter_mut().find(|(row, _)| usize::from(*row) == at) {
-            return big.insert(edge);
+/// Where a row's part of the edges ends.
+#[inline]
+fn end(page: &[u32], at: usize) -> usize {
+    let word = |per_word: usize| page.get(1 + at / per_word).copied().unwrap_or_default();
+    let end = if flags(page) & WIDE == 0 {
+        word(4) >> (at % 4 * 8) & 0xff
+    } else {
+        word(2) >> (at % 2 * 16) & 0xffff
+    };
+    end as usize
+}
+
+#[inline]
+fn range(page: &[u32], at: usize) -> (usize, usize) {
+    (if at == 0 { 0 } else { end(page, at - 1) }, end(page, at))
+}
+
+#[inline]
+fn edges_of(page: &[u32], at: usize) -> &[u32] {
+    let (start, end) = range(page, at);
+    let first = first_edge(page);
+    page.get(first + start..first + end).unwrap_or(&[])
+}
+
+/// A copy of a page with room for one more edge, also in its ends.
+fn with_room(page: &[u32]) -> Vec<u32> {
+    if page.is_empty() {
+        let mut words = Vec::with_capacity(1 + NARROW_ENDS + 1);
+        words.resize(1 + NARROW_ENDS, 0);
+        return words;
+    }
+    let mut words = Vec::with_capacity(page.len() + 1 + NARROW_ENDS);
+    if flags(page) & WIDE == 0 && end(page, ROWS - 1) >= usize::from(u8::MAX) {
+        words.push(flags(page) | WIDE);
+        let ends = page.iter().skip(1).take(NARROW_ENDS);
+        for [a, b, c, d] in ends.map(|word| word.to_le_bytes()) {
+            words.extend([[a, b], [c, d]].map(|[a, b]| u32::from(a) | u32::from(b) << 16));
         }
-        let (start, end) = self.range(at);
-        match self.slice(at).binary_search_by_key(&edge.key(), Edge::key) {
-            Ok(found) => {
-                if let Some(slot) = self.edges.get_mut(start + found) {
-                    *slot = edge;
-                }
-                false
-            }
-            Err(place) => {
-                // Growth by an eighth instead of doubling keeps slack small.
-                if self.edges.len() == self.edges.capacity() {
-                    self.edges.reserve_exact(4 + self.edges.len() / 8);
-                }
-                self.edges.insert(start + place, edge);
-                self.ends.iter_mut().skip(at).for_each(|end| *end += 1);
-                if end + 1 - start > BIG {
-                    self.spill(at);
-                }
-                true
-            }
-        }
+        words.extend_from_slice(page.get(first_edge(page)..).unwrap_or(&[]));
+    } else {
+        words.extend_from_slice(page);
     }
+    words
+}
 
-    fn push_last(&mut self, at: usize, edge: E) {
-        match self.big.iter_mut().find(|(row, _)| usize::from(*row) == at) {
-            Some((_, big)) => big.push_last(edge),
-            None => {
-                self.edges.push(edge);
-                self.ends.iter_mut().skip(at).for_each(|end| *end += 1);
-                if self.slice(at).len() > BIG {
-                    self.spill(at);
-                }
-            }
-        }
-    }
-
-    fn remove(&mut self, at: usize, key: u32) -> bool {
-        if let Some((_, big)) = self.big.iter_mut().find(|(row, _)| usize::from(*row) == at) {
-            return big.remove(key);
-        }
-        let Ok(found) = self.slice(at).binary_search_by_key(&key, Edge::key) else { return false };
-        let (start, _) = self.range(at);
-        self.edges.remove(start + found);
-        self.ends.iter_mut().skip(at).for_each(|end| *end -= 1);
-        true
-    }
-
-    /// Moves a row into chunks.
-    fn spill(&mut self, at: usize) {
-        let Ok(row) = u8::try_from(at) else { return };
-        let (start, end) = self.range(at);
-        let moved: Vec<E> = self.edges.drain(start..end).collect();
-        let Ok(count) = u16::try_from(moved.len()) else { return };
-        self.ends.iter_mut().skip(at).for_each(|end| *end -= count);
-        let chunks = moved.chunks(CHUNK / 2).map(|chunk| Arc::new(chunk.to_vec())).collect();
-        self.big.push((row, BigRow { chunks }));
+/// Moves the ends of a row and of all behind it by one. No end leaves its lane: it is below the
+/// lane's highest when one is added, and above zero when one is taken away.
+fn shift_ends(page: &mut [u32], at: usize, by_lane: fn(u32, u32) -> u32) {
+    let (per_word, ones) =
+        if flags(page) & WIDE == 0 { (4, 0x0101_0101) } else { (2, 0x0001_0001) };
+    let ends = first_edge(page);
+    let words = page.get_mut(1 + at / per_word..ends).unwrap_or(&mut []);
+    let mut lanes = ones << (at % per_word * (32 / per_word));
+    for word in words {
+        *word = by_lane(*word, lanes);
+        lanes = ones;
     }
 }
 
-impl<E: Edge> BigRow<E> {
-    /// The chunk that holds the key, if any holds it.
-    fn chunk(&self, key: u32) -> Option<&[E]> {
-        self.chunks.get(self.chunk_at(key)).map(|chunk| chunk.as_slice())
+impl BigRow {
+    /// The chunk that holds the end, if any holds it.
+    fn chunk(&self, end: u32) -> Option<&[u32]> {
+        self.chunks.get(self.chunk_at(end)).map(|chunk| chunk.as_slice())
     }
 
-    fn chunk_at(&self, key: u32) -> usize {
-        let starts_after = |chunk: &Arc<Vec<E>>| chunk.first().is_some_and(|e| e.key() > key);
+    fn chunk_at(&self, end: u32) -> usize {
+        let starts_after =
+            |chunk: &Arc<Vec<u32>>| chunk.first().is_some_and(|bits| Edge(*bits).end() > end);
         self.chunks.partition_point(|chunk| !starts_after(chunk)).saturating_sub(1)
     }
 
-    fn insert(&mut self, edge: E) -> bool {
-        let at = self.chunk_at(edge.key());
+    fn insert(&mut self, edge: Edge) -> bool {
+        let at = self.chunk_at(edge.end());
         let Some(shared) = self.chunks.get_mut(at) else {
-            self.chunks.push(Arc::new(vec![edge]));
+            self.chunks.push(Arc::new(vec![edge.bits()]));
             return true;
         };
         let chunk = Arc::make_mut(shared);
-        match chunk.binary_search_by_key(&edge.key(), Edge::key) {
+        match search(chunk, edge.end()) {
             Ok(found) => {
                 if let Some(slot) = chunk.get_mut(found) {
-                    *slot = edge;
+                    *slot = edge.bits();
                 }
                 false
             }
             Err(place) => {
-                chunk.insert(place, edge);
+                chunk.insert(place, edge.bits());
                 if chunk.len() > CHUNK {
                     let upper = chunk.split_off(chunk.len() / 2);
                     self.chunks.insert(at + 1, Arc::new(upper));
@@ -300,18 +493,11 @@ impl<E: Edge> BigRow<E> {
         }
     }
 
-    fn push_last(&mut self, edge: E) {
-        match self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
-            Some(chunk) => Arc::make_mut(chunk).push(edge),
-            None => self.chunks.push(Arc::new(vec![edge])),
-        }
-    }
-
-    fn remove(&mut self, key: u32) -> bool {
-        let at = self.chunk_at(key);
+    fn remove(&mut self, end: u32) -> bool {
+        let at = self.chunk_at(end);
         let Some(shared) = self.chunks.get_mut(at) else { return false };
         let chunk = Arc::make_mut(shared);
-        let Ok(found) = chunk.binary_search_by_key(&key, Edge::key) else { return false };
+        let Ok(found) = search(chunk, end) else { return false };
         chunk.remove(found);
         if chunk.is_empty() {
             self.chunks.remove(at);
@@ -322,9 +508,9 @@ impl<E: Edge> BigRow<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
-    use super::Rows;
+    use super::{Edge, Rows, RowsBuilder};
 
     /// A small generator: the test must not depend on another crate's stream.
     fn next(seed: &mut u64) -> u32 {
@@ -334,46 +520,73 @@ mod tests {
     }
 
     #[test]
-    fn rows_behave_like_a_set_and_old_versions_stay() {
-        let mut rows: Rows<u32> = Rows::default();
-        let mut model: BTreeSet<(u32, u32)> = BTreeSet::new();
+    fn rows_behave_like_a_map_and_old_versions_stay() {
+        let mut rows = Rows::default();
+        let mut model: BTreeMap<(u32, u32), bool> = BTreeMap::new();
         let mut seed = 7;
         let mut old = Vec::new();
-        for step in 0..40_000 {
+        for step in 0..40_000_u32 {
             let row = next(&mut seed) % 130;
             let row = if row > 100 { 5 } else { row };
             let key = next(&mut seed) % 3_000;
             if next(&mut seed).is_multiple_of(3) {
-                assert_eq!(rows.remove(row, key), model.remove(&(row, key)));
+                assert_eq!(rows.remove(row, key), model.remove(&(row, key)).is_some());
             } else {
-                assert_eq!(rows.insert(row, key), model.insert((row, key)));
+                let is_guarded = key.is_multiple_of(7) ^ step.is_multiple_of(50);
+                let was = model.insert((row, key), is_guarded);
+                assert_eq!(rows.insert(row, Edge::new(key, is_guarded)), was.is_none());
             }
-            if step % 10_000 == 0 {
+            if step % 10_000 == 100 {
                 old.push((rows.clone(), model.clone()));
             }
         }
         old.push((rows, model));
         for (rows, model) in old {
             assert_eq!(rows.len(), model.len());
-            let all: Vec<(u32, u32)> = rows.all().map(|(row, edge)| (row, *edge)).collect();
-            assert_eq!(all, model.iter().copied().collect::<Vec<_>>());
-            assert!(model.iter().all(|&(row, key)| rows.find(row, key).is_some()));
+            let as_model = |(row, edge): (u32, Edge)| ((row, edge.end()), edge.is_guarded());
+            let all: Vec<_> = rows.all().map(as_model).collect();
+            assert_eq!(
+                all,
+                model.iter().map(|(key, guarded)| (*key, *guarded)).collect::<Vec<_>>()
+            );
+            for (&(row, key), &is_guarded) in &model {
+                assert_eq!(rows.find(row, key), Some(Edge::new(key, is_guarded)));
+            }
+            for row in [0, 5, 77, 129] {
+                let next = model.range((row, 0)..).next().map(|((row, _), _)| *row);
+                assert_eq!(rows.next_row(row), next);
+                for from in (0..3_100).step_by(155) {
+                    let ends: Vec<u32> = rows.row(row).iter_from(from).map(Edge::end).collect();
+                    let model = model.range((row, from)..(row + 1, 0));
+                    assert_eq!(ends, model.map(|((_, end), _)| *end).collect::<Vec<_>>());
+                }
+            }
+            let mut builder = RowsBuilder::default();
+            rows.all().for_each(|(row, edge)| builder.push(row, edge));
+            let mut built = builder.finish();
+            assert!(built.all().eq(rows.all()));
+            assert_eq!(built.len(), rows.len());
+            let taken: Vec<_> = built.all().step_by(2).collect();
+            for (row, edge) in taken {
+                assert!(built.remove(row, edge.end()));
+                assert!(built.insert(row, edge));
+            }
+            assert!(built.all().eq(rows.all()));
         }
     }
-
     #[test]
     fn rows_far_apart_are_all_found() {
-        let mut rows: Rows<u32> = Rows::default();
+        let mut rows = Rows::default();
         let far = [3, 70, 5_000, 5_001, 9_000, 300_000, 4_000_000];
         for row in far {
-            rows.insert(row, row + 1);
+            rows.insert(row, Edge::new(row + 1, false));
         }
-        let all: Vec<(u32, u32)> = rows.all().map(|(row, edge)| (row, *edge)).collect();
+        let all: Vec<(u32, u32)> = rows.all().map(|(row, edge)| (row, edge.end())).collect();
         assert_eq!(all, far.map(|row| (row, row + 1)));
         let next = |row: Option<u32>| rows.next_row(row.map_or(0, |row| row + 1));
         let found: Vec<u32> = std::iter::successors(next(None), |row| next(Some(*row))).collect();
         assert_eq!(found, far);
-        assert_eq!(rows.row_from(9_000, 9_001).copied().collect::<Vec<_>>(), [9_001]);
-        assert_eq!(rows.row_from(9_000, 9_002).count(), 0);
+        assert_eq!(rows.row(9_000).iter_from(9_001).map(Edge::end).collect::<Vec<_>>(), [9_001]);
+        assert_eq!(rows.row(9_000).iter_from(9_002).count(), 0);
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::changes::{self, Change};
-use super::names::{Names, SCRATCH};
+use super::guards::{GuardPool, Guards, HeldGuard};
+use super::names::Names;
 use super::rows::{Edge, Rows};
 use crate::engine::StoreModel;
 use crate::error::WriteError;
 use crate::model::{AuthorizationModel, InvalidModel};
-use crate::tuple::{Guard, TupleCondition, TupleKey, Validity};
+use crate::tuple::{Guard, TupleKey};
 
 /// Counts the applied writes of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub(super) objects: Vec<Arc<Names>>,
     pub(super) tables: Vec<Arc<Table>>,
     table_numbers: Arc<HashMap<TableKey, u32>>,
+    pub(super) guard_pool: Arc<GuardPool>,
 }
 
 /// Tells stores apart, so that a model bound to one is not used with another. It has a size so that
@@ -41,12 +43,12 @@ pub(crate) struct Identity {
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) key: TableKey,
-    /// Object → subjects, of tuples that hold always.
-    pub(crate) plain: Rows<u32>,
-    /// Object → subjects, of tuples under a condition or for a time.
-    pub(crate) guarded: Rows<GuardedEdge>,
-    /// Subject → objects, of all tuples.
-    pub(crate) reverse: Rows<BackEdge>,
+    /// Object → subjects.
+    pub(crate) forward: Rows,
+    /// Subject → objects.
+    pub(crate) reverse: Rows,
+    /// What the tuples under a condition or for a time depend on.
+    pub(super) guards: Guards,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,60 +66,6 @@ pub(crate) enum SubjectKind {
     Wildcard,
     /// Usersets with this relation.
     Userset(u32),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct GuardedEdge {
-    pub(crate) subject: u32,
-    pub(crate) held: Arc<HeldGuard>,
-}
-
-/// A [`Guard`] as the store keeps it.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldGuard {
-    pub(crate) condition: Option<TupleCondition>,
-    pub(crate) validity: Validity,
-}
-
-impl GuardedEdge {
-    pub(crate) fn guard(&self) -> Guard<'_> {
-        Guard { condition: self.held.condition.as_ref(), validity: self.held.validity }
-    }
-}
-
-impl Edge for GuardedEdge {
-    fn key(&self) -> u32 {
-        self.subject
-    }
-}
-
-/// The object of a reverse edge; the highest bit, which numbers do not use, says that the tuple is
-/// guarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BackEdge(u32);
-
-impl BackEdge {
-    pub(crate) fn new(object: u32, is_guarded: bool) -> Self {
-        Self(object | if is_guarded { SCRATCH } else { 0 })
-    }
-
-    pub(super) fn bits(self) -> u32 {
-        self.0
-    }
-
-    pub(super) fn of_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
-    pub(crate) fn is_guarded(self) -> bool {
-        self.0 & SCRATCH != 0
-    }
-}
-
-impl Edge for BackEdge {
-    fn key(&self) -> u32 {
-        self.0 & !SCRATCH
-    }
 }
 
 /// Where a snapshot's memory goes, in bytes without allocator overhead.
@@ -184,7 +132,7 @@ impl Snapshot {
             + self.relations.bytes()
             + self.objects.iter().map(|names| names.bytes()).sum::<usize>();
         let table = |table: &Arc<Table>| {
-            table.plain.bytes() + table.guarded.bytes() + table.reverse.bytes()
+            table.forward.bytes() + table.reverse.bytes() + table.guards.bytes()
         };
         let edges = self.tables.iter().map(table).sum();
         Footprint { tuples: self.tuple_count(), names, edges }
@@ -192,15 +140,12 @@ impl Snapshot {
 
     /// All tuples, in no promised order.
     pub fn tuples(&self) -> impl Iterator<Item = TupleKey> {
-        self.tables.iter().flat_map(|table| {
-            let plain = table.plain.all().map(|(object, subject)| (object, *subject, None));
-            let guarded = table
-                .guarded
-                .all()
-                .map(|(object, edge)| (object, edge.subject, Some(edge.guard())));
-            plain
-                .chain(guarded)
-                .map(|(object, subject, guard)| self.tuple(&table.key, object, subject, guard))
+        self.tables.iter().flat_map(move |table| {
+            let objects = table.forward.numbers();
+            objects.flat_map(move |object| {
+                let edges = table.edges(object);
+                edges.map(move |(subject, guard)| self.tuple(&table.key, object, subject, guard))
+            })
         })
     }
 
@@ -246,6 +191,18 @@ impl Snapshot {
         self.objects.get(object_type as usize)?.find(id)
     }
 
+    /// The numbers of many objects of a type, looked for together.
+    pub(crate) fn object_numbers<'n>(
+        &self,
+        object_type: u32,
+        ids: impl Iterator<Item = &'n str> + Clone,
+    ) -> Vec<Option<u32>> {
+        match self.objects.get(object_type as usize) {
+            Some(names) => names.find_all(ids),
+            None => ids.map(|_| None).collect(),
+        }
+    }
+
     pub(crate) fn object_id(&self, object_type: u32, number: u32) -> Option<&str> {
         self.objects.get(object_type as usize)?.name(number)
     }
@@ -272,12 +229,7 @@ impl Snapshot {
         if let Some(number) = self.table_number(&key) {
             return Some(number);
         }
-        self.add_table(Table {
-            key,
-            plain: Rows::default(),
-            guarded: Rows::default(),
-            reverse: Rows::default(),
-        })
+        self.add_table(Table::new(key))
     }
 
     /// Gives a new table the next number; nothing if there is one with its key.
@@ -322,23 +274,33 @@ impl Snapshot {
 }
 
 impl Table {
+    pub(super) fn new(key: TableKey) -> Self {
+        let (forward, reverse) = (Rows::default(), Rows::default());
+        Self { key, forward, reverse, guards: Guards::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.plain.len() + self.guarded.len()
+        self.forward.len()
     }
 
     /// The guard of a stored edge; the outer `None` means that there is no edge.
     pub(crate) fn find(&self, object: u32, subject: u32) -> Option<Option<Guard<'_>>> {
-        if self.plain.find(object, subject).is_some() {
-            return Some(None);
-        }
-        self.guarded.find(object, subject).map(|edge| Some(edge.guard()))
+        self.guard(object, self.forward.find(object, subject)?)
     }
 
     /// The subjects of an object, with their guards.
     pub(crate) fn edges(&self, object: u32) -> impl Iterator<Item = (u32, Option<Guard<'_>>)> {
-        let plain = self.plain.row(object).map(|subject| (*subject, None));
-        let guarded = self.guarded.row(object).map(|edge| (edge.subject, Some(edge.guard())));
-        plain.chain(guarded)
+        let row = self.forward.row(object).iter();
+        row.filter_map(move |edge| Some((edge.end(), self.guard(object, edge)?)))
+    }
+
+    /// The guard of an object's edge. A guarded edge without its guard would be damage, and is as
+    /// if it were not there.
+    pub(crate) fn guard(&self, object: u32, edge: Edge) -> Option<Option<Guard<'_>>> {
+        if !edge.is_guarded() {
+            return Some(None);
+        }
+        self.guards.find(object, edge.end()).map(|held| Some(held.guard()))
     }
 
     /// The subjects of an object from the number `from` on, in order, with their guards.
@@ -347,50 +309,35 @@ impl Table {
         object: u32,
         from: u32,
     ) -> impl Iterator<Item = (u32, Option<Guard<'_>>)> {
-        let mut plain = self.plain.row_from(object, from).copied().peekable();
-        let mut guarded = self.guarded.row_from(object, from).peekable();
-        std::iter::from_fn(move || {
-            let is_plain = match (plain.peek(), guarded.peek()) {
-                (Some(subject), Some(edge)) => *subject < edge.subject,
-                (subject, _) => subject.is_some(),
-            };
-            if is_plain {
-                return plain.next().map(|subject| (subject, None));
-            }
-            guarded.next().map(|edge| (edge.subject, Some(edge.guard())))
-        })
+        let row = self.forward.row(object).iter_from(from);
+        row.filter_map(move |edge| Some((edge.end(), self.guard(object, edge)?)))
     }
 
     /// The objects of a subject from the number `from` on, in order.
     pub(super) fn objects_from(&self, subject: u32, from: u32) -> impl Iterator<Item = u32> {
-        self.reverse.row_from(subject, from).map(Edge::key)
+        self.reverse.row(subject).iter_from(from).map(Edge::end)
     }
 
     /// The first object from the number `from` on that has subjects.
     pub(super) fn next_object(&self, from: u32) -> Option<u32> {
-        let (plain, guarded) = (self.plain.next_row(from), self.guarded.next_row(from));
-        plain.into_iter().chain(guarded).min()
+        self.forward.next_row(from)
     }
 
     /// Puts an edge in, in place of one with the same ends.
-    pub(super) fn insert(&mut self, object: u32, subject: u32, held: Option<HeldGuard>) {
-        self.reverse.insert(subject, BackEdge::new(object, held.is_some()));
+    pub(super) fn insert(&mut self, object: u32, subject: u32, held: Option<Arc<HeldGuard>>) {
+        self.forward.insert(object, Edge::new(subject, held.is_some()));
+        self.reverse.insert(subject, Edge::new(object, held.is_some()));
         match held {
-            None => {
-                self.guarded.remove(object, subject);
-                self.plain.insert(object, subject);
-            }
-            Some(held) => {
-                self.plain.remove(object, subject);
-                self.guarded.insert(object, GuardedEdge { subject, held: Arc::new(held) });
-            }
+            None => self.guards.remove(object, subject),
+            Some(held) => self.guards.insert(object, subject, held),
         }
     }
 
     /// Takes an edge out, if it is there.
     pub(super) fn remove(&mut self, object: u32, subject: u32) {
-        if self.plain.remove(object, subject) || self.guarded.remove(object, subject) {
+        if self.forward.remove(object, subject) {
             self.reverse.remove(subject, object);
+            self.guards.remove(object, subject);
         }
     }
 }
