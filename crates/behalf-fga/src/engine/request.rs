@@ -152,9 +152,17 @@ impl Snapshot {
             .resolve(check.user, check.relation, check.object)
             .map_err(RequestError::InvalidInput)?;
         let mut overlay = Overlay::new(self, model, &check.request)?;
-        let subject = subject_of(self, model, &mut overlay, resolved.user, resolved.user_node);
         let Some(node) = model.node(resolved.node) else { return Ok(false) };
-        let object = overlay.object(self, node.object_type, resolved.object.id);
+        let (mut subject, user_id) = subject_without_id(model, resolved.user, resolved.user_node);
+        let target = (node.object_type, resolved.object.id);
+        let object = match user_id {
+            None => overlay.object(self, target.0, target.1),
+            Some(id) => {
+                let (user, object) = self.two_object_numbers((subject.type_number, id), target);
+                subject.id = overlay.numbered(user, subject.type_number, id);
+                overlay.numbered(object, target.0, target.1)
+            }
+        };
         let scope = Scope { snapshot: self, model, overlay: &overlay, request: check.request };
         Evaluator::new(scope, subject).check(resolved.node, object)
     }
@@ -302,6 +310,17 @@ pub(super) fn subject_of(
     user: UserRef<'_>,
     user_node: Option<NodeId>,
 ) -> SubjectId {
+    let (subject, id) = subject_without_id(model, user, user_node);
+    let id = id.map_or(0, |id| overlay.object(snapshot, subject.type_number, id));
+    SubjectId { id, ..subject }
+}
+
+/// The subject with zero for its id, and the id as text; a wildcard's is zero.
+fn subject_without_id<'n>(
+    model: &StoreModel,
+    user: UserRef<'n>,
+    user_node: Option<NodeId>,
+) -> (SubjectId, Option<&'n str>) {
     let plan = model.type_plan(user.type_name());
     let (type_number, type_class) = plan.map_or((u32::MAX, u32::MAX), |p| (p.number, p.class));
     let (kind, id, class) = match (user, user_node) {
@@ -313,6 +332,5 @@ pub(super) fn subject_of(
             (SubjectKindId::Object, Some(object.id), type_class)
         }
     };
-    let id = id.map_or(0, |id| overlay.object(snapshot, type_number, id));
-    SubjectId { kind, type_number, id, class }
+    (SubjectId { kind, type_number, id: 0, class }, id)
 }

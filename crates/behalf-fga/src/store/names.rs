@@ -33,6 +33,13 @@ pub(crate) struct Names {
     index: Arc<Index>,
 }
 
+/// A name that is being looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought {
+    hash: u64,
+    likely: Option<u32>,
+}
+
 /// The texts of 64 names, back to back.
 #[derive(Clone, Debug, Default)]
 struct NamePage {
@@ -92,16 +99,29 @@ impl Names {
         &self,
         names: impl Iterator<Item = &'n str> + Clone,
     ) -> Vec<Option<u32>> {
-        let hashes: Vec<u64> = names.clone().map(|name| self.index.hasher.hash_one(name)).collect();
-        let likely: Vec<Option<u32>> = hashes.iter().map(|hash| self.index.likely(*hash)).collect();
-        let texts = likely.iter().map(|number| self.name(number.unwrap_or(u32::MAX)));
-        black_box(texts.fold(0, |sum: u8, text| {
-            sum ^ text.and_then(|text| text.as_bytes().last()).copied().unwrap_or_default()
-        }));
-        let found = names
-            .zip(hashes)
-            .map(|(name, hash)| self.index.find(hash, |number| self.name(number) == Some(name)));
-        found.collect()
+        let sought: Vec<Sought> = names.clone().map(|name| self.seek(name)).collect();
+        black_box(sought.iter().fold(0, |sum, sought| sum ^ self.touch(*sought)));
+        names.zip(sought).map(|(name, sought)| self.find_sought(sought, name)).collect()
+    }
+
+    /// Begins a search that [`Self::find_sought`] ends: hashes, and reads the first slot.
+    #[inline]
+    pub(super) fn seek(&self, name: &str) -> Sought {
+        let hash = self.index.hasher.hash_one(name);
+        Sought { hash, likely: self.index.likely(hash) }
+    }
+
+    /// Reads the text that the search most likely ends at.
+    #[inline]
+    pub(super) fn touch(&self, sought: Sought) -> u8 {
+        let text = sought.likely.and_then(|number| self.name(number));
+        text.and_then(|text| text.as_bytes().last()).copied().unwrap_or_default()
+    }
+
+    /// The number of the name that was sought.
+    #[inline]
+    pub(super) fn find_sought(&self, sought: Sought, name: &str) -> Option<u32> {
+        self.index.find(sought.hash, |number| self.name(number) == Some(name))
     }
 
     /// The name with a number.

@@ -165,7 +165,7 @@ impl Rows {
     }
 
     /// Reads where the row is, so that many such reads can be under way at once; see
-    /// [`Self::touch_row`]. The sum of what is read must be used for something.
+    /// [`Self::touch_row`]. What is read must be used for something, or it is not read.
     #[inline]
     pub(crate) fn touch_page(&self, row: u32) -> u32 {
         let (number, at) = split(row);

@@ -1,6 +1,7 @@
 //! One immutable version of a store.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -189,6 +190,22 @@ impl Snapshot {
 
     pub(crate) fn object_number(&self, object_type: u32, id: &str) -> Option<u32> {
         self.objects.get(object_type as usize)?.find(id)
+    }
+
+    /// The numbers of two objects, each a type's number and an id, looked for together.
+    pub(crate) fn two_object_numbers(
+        &self,
+        one: (u32, &str),
+        other: (u32, &str),
+    ) -> (Option<u32>, Option<u32>) {
+        let names = |(object_type, _): (u32, &str)| self.objects.get(object_type as usize);
+        let (Some(ones), Some(others)) = (names(one), names(other)) else {
+            let number = |(object_type, id)| self.object_number(object_type, id);
+            return (number(one), number(other));
+        };
+        let sought = (ones.seek(one.1), others.seek(other.1));
+        black_box(ones.touch(sought.0) ^ others.touch(sought.1));
+        (ones.find_sought(sought.0, one.1), others.find_sought(sought.1, other.1))
     }
 
     /// The numbers of many objects of a type, looked for together.
