@@ -51,6 +51,7 @@ mod metrics;
 mod nodes;
 mod openapi;
 mod outage;
+mod playground;
 mod projects;
 mod random_fga;
 mod redirect_uri;

@@ -1,7 +1,7 @@
 //! What a model's author expects of it: kept with the model, run by clients.
 
 use behalf_core::{Actor, Event, EventKind};
-use behalf_fga::{TupleError, TupleKey};
+use behalf_fga::{CheckRequest, RequestContext, StoreModel, TupleError, TupleKey};
 use behalf_store::StoreError;
 use behalf_store::fga;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,39 @@ pub struct Assertion {
     pub context: Option<Map<String, Value>>,
 }
 
+impl Assertion {
+    /// The check.
+    pub fn check(&self) -> CheckRequest<'_> {
+        CheckRequest {
+            user: &self.user,
+            relation: &self.relation,
+            object: &self.object,
+            request: RequestContext {
+                contextual_tuples: &self.contextual_tuples,
+                context: self.context.as_ref(),
+                ..RequestContext::default()
+            },
+        }
+    }
+
+    /// True if it asks the same, whatever it expects.
+    pub fn is_same_question(&self, other: &Self) -> bool {
+        *self == Self { expectation: self.expectation, ..other.clone() }
+    }
+
+    fn fits(&self, model: &StoreModel) -> Result<(), AuthzError> {
+        let Self { user, relation, object, .. } = self;
+        let invalid = |error: TupleError| AuthzError::Invalid(error.to_string());
+        model.validate_question(user, relation, object).map_err(invalid)?;
+        for tuple in &self.contextual_tuples {
+            model.validate_tuple(tuple).map_err(|reason| {
+                AuthzError::Invalid(format!("Invalid tuple '{tuple}'. Reason: {reason}"))
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl Authz {
     /// Writes the assertions of a model in place of those before.
     ///
@@ -51,16 +84,7 @@ impl Authz {
         if text.len() > MAX_BYTES {
             return Err(AuthzError::TooMany { what: "bytes", limit: MAX_BYTES });
         }
-        for assertion in assertions {
-            let Assertion { user, relation, object, .. } = assertion;
-            let invalid = |error: TupleError| AuthzError::Invalid(error.to_string());
-            at.model().validate_question(user, relation, object).map_err(invalid)?;
-            for tuple in &assertion.contextual_tuples {
-                at.model().validate_tuple(tuple).map_err(|reason| {
-                    AuthzError::Invalid(format!("Invalid tuple '{tuple}'. Reason: {reason}"))
-                })?;
-            }
-        }
+        assertions.iter().try_for_each(|assertion| assertion.fits(at.model()))?;
         let mut unit = self.unit();
         let (tenant, store_id) = (self.tenant(), query.store_id);
         unit.add(fga::put_assertions(tenant, store_id, &at.model_id, &text, self.now()));
@@ -72,6 +96,27 @@ impl Authz {
         );
         self.storage().commit(unit).await?;
         Ok(())
+    }
+
+    /// Gives a model the assertions of another, those that fit; says how many there are now.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, `ModelNotFound`.
+    pub async fn carry_assertions(
+        &self,
+        store_id: &str,
+        from: &str,
+        to: &str,
+        actor: &Actor,
+    ) -> Result<usize, AuthzError> {
+        let query = Query { store_id, model_id: Some(to) };
+        let at = self.at(query).await?;
+        let mut assertions = self.read_assertions(store_id, from).await?;
+        assertions.retain(|assertion| assertion.fits(at.model()).is_ok());
+        if !assertions.is_empty() {
+            self.write_assertions(query, &assertions, actor).await?;
+        }
+        Ok(assertions.len())
     }
 
     /// The assertions of a model; none when none were written.

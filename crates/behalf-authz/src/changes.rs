@@ -59,6 +59,21 @@ pub struct Changes {
     pub revision: i64,
 }
 
+/// A write of the log, with all its changes.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// The store's revision from then on.
+    pub revision: i64,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: Actor,
+    /// Why, in the writer's words; may be empty.
+    pub reason: String,
+    /// What was written and deleted.
+    pub changes: Vec<Change>,
+}
+
 /// Behind which change to continue: how many changes of which write were seen.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
@@ -122,6 +137,38 @@ impl Authz {
         Ok(Changes { items, token, revision: head.max(after) })
     }
 
+    /// Up to `limit` writes before the revision `before`, newest first; the newest of all when it
+    /// is `None`.
+    ///
+    /// # Errors
+    /// `StoreNotFound`.
+    pub async fn recent_writes(
+        &self,
+        store_id: &str,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<LogEntry>, AuthzError> {
+        let (storage, tenant) = (self.storage(), self.tenant());
+        let store = fga::find_store(storage, tenant, store_id).await?;
+        let head = store.ok_or(AuthzError::StoreNotFound)?.revision;
+        let last = before.map_or(head, |before| before.saturating_sub(1)).min(head);
+        let after = last.saturating_sub(i64::from(limit)).max(0);
+        let count = u32::try_from(last.saturating_sub(after)).unwrap_or(0);
+        let rows = fga::list_log(storage, tenant, store_id, after, count).await?;
+        rows.into_iter()
+            .rev()
+            .map(|row| {
+                Ok(LogEntry {
+                    revision: row.revision,
+                    at: row.at,
+                    actor: actor_of(&row)?,
+                    changes: changes(&row)?,
+                    reason: row.reason,
+                })
+            })
+            .collect()
+    }
+
     /// The position before the first write at `start` or later. Times rise with revisions, but for
     /// clocks of several nodes that differ, so a few steps find it.
     async fn first_since(
@@ -153,6 +200,11 @@ fn changes(row: &FgaLogRow) -> Result<Vec<Change>, StoreError> {
         .map_err(|_| StoreError::Corrupt { what: "fga_log.changes".to_owned() })
 }
 
+pub(crate) fn actor_of(row: &FgaLogRow) -> Result<Actor, StoreError> {
+    serde_json::from_str(&row.actor)
+        .map_err(|_| StoreError::Corrupt { what: "fga_log.actor".to_owned() })
+}
+
 fn concerns(change: &Change, object_type: &str) -> bool {
     let object = match change {
         Change::Write(tuple) => &tuple.object,
@@ -171,8 +223,7 @@ fn change_of(change: Change, row: &FgaLogRow) -> Result<TupleChange, StoreError>
         is_delete,
         at: row.at,
         revision: row.revision,
-        actor: serde_json::from_str(&row.actor)
-            .map_err(|_| StoreError::Corrupt { what: "fga_log.actor".to_owned() })?,
+        actor: actor_of(row)?,
         reason: row.reason.clone(),
         txn: row.txn.clone(),
     })

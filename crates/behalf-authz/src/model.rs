@@ -1,14 +1,30 @@
 //! Models: written, never changed; the latest answers unless another is named.
 
-use behalf_core::{Actor, Event, EventKind, Page};
+use behalf_core::{Actor, Event, EventKind, Page, Timestamp};
 use behalf_fga::AuthorizationModel;
-use behalf_store::UnitOfWork;
-use behalf_store::fga::{self, FgaModelRow};
+use behalf_store::fga::{self, FgaModelRow, FgaModelVersionRow};
+use behalf_store::{StoreError, UnitOfWork};
 
 use crate::Authz;
 use crate::error::AuthzError;
 use crate::state::Writer;
 use crate::store::is_ulid;
+use crate::write::Author;
+
+/// A model in a list of versions.
+#[derive(Clone, Debug)]
+pub struct ModelVersion {
+    /// Counts from 1 in its store.
+    pub number: i64,
+    /// Its ULID.
+    pub id: String,
+    /// When it was written.
+    pub at: Timestamp,
+    /// By whom; not kept of models that an older version of the server wrote.
+    pub actor: Option<Actor>,
+    /// Why, in the writer's words; may be empty.
+    pub reason: String,
+}
 
 impl Authz {
     /// Writes a model and returns its id.
@@ -19,9 +35,10 @@ impl Authz {
         &self,
         store_id: &str,
         model: AuthorizationModel,
-        actor: &Actor,
+        author: impl Into<Author<'_>>,
     ) -> Result<String, AuthzError> {
-        let (model_id, _) = self.put_model(store_id, self.new_id(), model, actor).await?;
+        let named = (self.new_id(), model);
+        let (model_id, _) = self.put_model_after(store_id, named, None, author.into()).await?;
         Ok(model_id)
     }
 
@@ -34,13 +51,44 @@ impl Authz {
         store_id: &str,
         model_id: String,
         model: AuthorizationModel,
-        actor: &Actor,
+        author: impl Into<Author<'_>>,
+    ) -> Result<(String, bool), AuthzError> {
+        self.put_model_after(store_id, (model_id, model), None, author.into()).await
+    }
+
+    /// Writes a model in place of the one that its author looked at, empty for none; nothing is
+    /// written when another is the latest by now.
+    ///
+    /// # Errors
+    /// When the model breaks a rule of the type system, or `Conflict("another model is the
+    /// latest")`.
+    pub async fn replace_model(
+        &self,
+        store_id: &str,
+        model: AuthorizationModel,
+        base: &str,
+        author: Author<'_>,
+    ) -> Result<String, AuthzError> {
+        let named = (self.new_id(), model);
+        let (model_id, _) = self.put_model_after(store_id, named, Some(base), author).await?;
+        Ok(model_id)
+    }
+
+    async fn put_model_after(
+        &self,
+        store_id: &str,
+        (model_id, model): (String, AuthorizationModel),
+        base: Option<&str>,
+        author: Author<'_>,
     ) -> Result<(String, bool), AuthzError> {
         if !is_ulid(&model_id) {
             return Err(AuthzError::Invalid(format!("`{model_id}` is no model's id")));
         }
         let store = self.open_store(store_id).await?;
         let mut writer = store.hold(self.storage(), self.tenant()).await?;
+        if base.is_some_and(|base| base != writer.latest().as_deref().unwrap_or_default()) {
+            return Err(StoreError::Conflict { what: "another model is the latest" }.into());
+        }
         // Checked and compiled before it is stored, so that a stored model always binds.
         let json = model.to_json().map_err(|error| AuthzError::Invalid(error.to_string()))?;
         match writer.find_json(&model_id) {
@@ -53,7 +101,7 @@ impl Authz {
         }
         writer.fga.add_model(model)?;
         let mut unit = self.unit();
-        let row = self.plan_model(&mut unit, store_id, &writer, (model_id, json), actor);
+        let row = self.plan_model(&mut unit, store_id, &writer, (model_id, json), author);
         let model_id = row.model_id.clone();
         // Not on the caller's future: a caller who goes away must not leave the memory behind.
         let (storage, shared) = (self.storage().clone(), store);
@@ -82,16 +130,43 @@ impl Authz {
         store_id: &str,
         writer: &Writer,
         (model_id, model): (String, String),
-        actor: &Actor,
+        author: Author<'_>,
     ) -> FgaModelRow {
         let row = FgaModelRow { number: writer.next_number, model_id, model };
-        unit.add(fga::insert_model(self.tenant(), store_id, &row, self.now()));
+        let actor = serde_json::to_string(author.actor).unwrap_or_default();
+        let by = (actor.as_str(), author.reason);
+        unit.add(fga::insert_model(self.tenant(), store_id, &row, by, self.now()));
         unit.record(
-            &Event::new(self.tenant(), EventKind::FgaModelWritten, actor.clone())
+            &Event::new(self.tenant(), EventKind::FgaModelWritten, author.actor.clone())
                 .with("store_id", store_id)
                 .with("model_id", row.model_id.as_str()),
         );
         row
+    }
+
+    /// Up to `limit` versions of the store's model before the number `before`, newest first; the
+    /// newest of all when it is `None`.
+    ///
+    /// # Errors
+    /// `StoreNotFound`.
+    pub async fn model_versions(
+        &self,
+        store_id: &str,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ModelVersion>, AuthzError> {
+        self.load_store(store_id).await?;
+        let before = before.unwrap_or(i64::MAX);
+        let rows = fga::list_model_versions(self.storage(), self.tenant(), store_id, before, limit)
+            .await?;
+        let version = |row: FgaModelVersionRow| ModelVersion {
+            number: row.number,
+            id: row.model_id,
+            at: row.created_at,
+            actor: serde_json::from_str(&row.actor).ok(),
+            reason: row.reason,
+        };
+        Ok(rows.into_iter().map(version).collect())
     }
 
     /// The model's id and JSON: the named one, or the latest.

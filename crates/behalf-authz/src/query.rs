@@ -219,7 +219,7 @@ impl Authz {
         // A tuple deleted meanwhile has lost its time; it was there a moment ago.
         let now = self.now();
         let timed = page.map(|tuple| {
-            let time = times.find(&tuple.delete_key()).unwrap_or(now);
+            let time = times.find(&tuple.delete_key()).map_or(now, |(time, _)| time);
             (tuple, time)
         });
         Ok((timed, revision))
@@ -312,12 +312,12 @@ fn read_page(
 }
 
 /// A continuation token: the last tuple's key as hexadecimal JSON, within OpenFGA's pattern.
-fn encode_token(tuple: &TupleKey) -> String {
+pub(crate) fn encode_token(tuple: &TupleKey) -> String {
     let key = (&tuple.object, &tuple.relation, &tuple.user);
     behalf_verify::hex(serde_json::to_string(&key).unwrap_or_default().as_bytes())
 }
 
-fn decode_token(token: &str) -> Option<DeleteKey> {
+pub(crate) fn decode_token(token: &str) -> Option<DeleteKey> {
     let (object, relation, user) = serde_json::from_slice(&from_hex(token)?).ok()?;
     Some(DeleteKey { user, relation, object })
 }

@@ -275,7 +275,8 @@ impl Authz {
         let json = model.to_json().map_err(|error| invalid(&error))?;
         let bound = scratch.fga.add_model(model)?;
         if scratch.latest_json() != Some(json.as_str()) {
-            let row = self.plan_model(unit, store_id, scratch, (self.new_id(), json), actor);
+            let model = (self.new_id(), json);
+            let row = self.plan_model(unit, store_id, scratch, model, actor.into());
             plan.changes.push(format!("write model of FGA store {}", entry.name));
             scratch.add_model(row);
         }

@@ -16,8 +16,11 @@ const PAGE: u32 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct WriteTimes {
     hasher: RandomState,
-    /// By a hash of the key: of two tuples that share one, the later time is shown.
-    by_key: HashMap<u64, Timestamp>,
+    /// The revision of the tuple's writing by a hash of its key: of two tuples that share one, the
+    /// later is shown.
+    by_key: HashMap<u64, i64>,
+    /// When each revision was made, from the first on.
+    times: Vec<Timestamp>,
     revision: i64,
 }
 
@@ -41,13 +44,14 @@ impl WriteTimes {
                 for change in changes {
                     match change {
                         Change::Write(tuple) => {
-                            self.by_key.insert(self.key(&tuple.delete_key()), row.at);
+                            self.by_key.insert(self.key(&tuple.delete_key()), row.revision);
                         }
                         Change::Delete(key) => {
                             self.by_key.remove(&self.key(&key));
                         }
                     }
                 }
+                self.times.push(row.at);
                 self.revision = row.revision;
             }
         }
@@ -56,13 +60,17 @@ impl WriteTimes {
 
     /// What it takes in memory, about.
     pub(crate) fn bytes(&self) -> u64 {
-        let slot = size_of::<(u64, Timestamp)>() as u64 + 1;
-        (self.by_key.capacity() as u64).saturating_mul(slot)
+        let slot = size_of::<(u64, i64)>() as u64 + 1;
+        let times = (self.times.capacity() as u64).saturating_mul(size_of::<Timestamp>() as u64);
+        (self.by_key.capacity() as u64).saturating_mul(slot).saturating_add(times)
     }
 
-    /// When the tuple was written.
-    pub(crate) fn find(&self, key: &DeleteKey) -> Option<Timestamp> {
-        self.by_key.get(&self.key(key)).copied()
+    /// When the tuple was written, and at which revision.
+    pub(crate) fn find(&self, key: &DeleteKey) -> Option<(Timestamp, i64)> {
+        let revision = *self.by_key.get(&self.key(key))?;
+        // The log has no gap: the first revision is 1.
+        let index = usize::try_from(revision.checked_sub(1)?).ok()?;
+        self.times.get(index).map(|at| (*at, revision))
     }
 
     fn key(&self, key: &DeleteKey) -> u64 {

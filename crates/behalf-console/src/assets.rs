@@ -40,6 +40,13 @@ const CHAT_SCRIPT: Asset = Asset {
     bytes: include_bytes!("../static/chat.js"),
 };
 
+const EDITOR_SCRIPT: Asset = Asset {
+    stem: "editor",
+    extension: "js",
+    content_type: "text/javascript; charset=utf-8",
+    bytes: include_bytes!("../static/editor.js"),
+};
+
 impl Asset {
     fn file_name(&self) -> String {
         format!("{}.{:016x}.{}", self.stem, fnv1a(self.bytes), self.extension)
@@ -56,6 +63,11 @@ pub(crate) fn chat_script() -> String {
     format!("/assets/{}", CHAT_SCRIPT.file_name())
 }
 
+/// The address of the model editor's script.
+pub(crate) fn editor_script() -> String {
+    format!("/assets/{}", EDITOR_SCRIPT.file_name())
+}
+
 /// The script's address.
 pub(crate) fn script() -> String {
     format!("/assets/{}", SCRIPT.file_name())
@@ -68,7 +80,7 @@ pub(crate) fn favicon() -> String {
 
 /// `/assets/{file}`.
 pub(crate) async fn get(Path(file): Path<String>) -> Response {
-    let all = [&STYLESHEET, &SCRIPT, &CHAT_SCRIPT, &FAVICON];
+    let all = [&STYLESHEET, &SCRIPT, &CHAT_SCRIPT, &EDITOR_SCRIPT, &FAVICON];
     match all.into_iter().find(|asset| asset.file_name() == file) {
         Some(asset) => {
             let headers = [

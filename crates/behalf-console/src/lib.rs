@@ -92,16 +92,38 @@ fn with_documents(routes: Routes) -> Routes {
 
 /// Pages of authorization.
 fn with_authorization(routes: Routes) -> Routes {
-    use pages::authorization::{store, stores, tuples};
-    const STORE: &str = "/console/authorization/{store_id}";
+    use pages::authorization::{changes, lists, model, playground, stores, tests, tuples};
+    const MATCHING: &str = "/console/authorization/{store_id}/tuples/delete-matching";
     let read = Rule::Role(Resource::Authorization, Right::Read);
     let write = Rule::Role(Resource::Authorization, Right::Write);
     let (get, post) = (Method::GET, Method::POST);
     routes
         .route(get.clone(), "/console/authorization", read, stores::get)
-        .route(get, STORE, read, store::get)
+        .route(post.clone(), "/console/authorization", write, stores::create)
+        .route(get.clone(), "/console/authorization/{store_id}", read, playground::get)
+        .route(get.clone(), "/console/authorization/{store_id}/model", read, model::get)
+        .route(post.clone(), "/console/authorization/{store_id}/model", write, model::save)
+        .route(
+            post.clone(),
+            "/console/authorization/{store_id}/model/preview",
+            read,
+            model::preview,
+        )
+        .route(get.clone(), "/console/authorization/{store_id}/tuples", read, tuples::get)
         .route(post.clone(), "/console/authorization/{store_id}/tuples", write, tuples::write)
-        .route(post, "/console/authorization/{store_id}/tuples/delete", write, tuples::delete)
+        .route(
+            post.clone(),
+            "/console/authorization/{store_id}/tuples/delete",
+            write,
+            tuples::delete,
+        )
+        .route(post.clone(), MATCHING, write, tuples::delete_matching)
+        .route(get.clone(), "/console/authorization/{store_id}/lists", read, lists::get)
+        .route(get.clone(), "/console/authorization/{store_id}/tests", read, tests::get)
+        .route(post.clone(), "/console/authorization/{store_id}/tests", write, tests::add)
+        .route(post, "/console/authorization/{store_id}/tests/delete", write, tests::delete)
+        .route(get.clone(), "/console/authorization/{store_id}/changes", read, changes::get)
+        .route(get, "/console/authorization/{store_id}/changes/events", read, changes::events)
 }
 
 /// Connecting accounts at providers.

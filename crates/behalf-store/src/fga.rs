@@ -35,6 +35,21 @@ pub struct FgaModelRow {
     pub model: String,
 }
 
+/// A model in a list of versions, without its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FgaModelVersionRow {
+    /// Counts from 1 in its store.
+    pub number: i64,
+    /// Its ULID.
+    pub model_id: String,
+    /// Who wrote it, as JSON; empty when that was not kept.
+    pub actor: String,
+    /// Why, in the writer's words; may be empty.
+    pub reason: String,
+    /// When it was written.
+    pub created_at: Timestamp,
+}
+
 /// A write in a store's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FgaLogRow {
@@ -283,22 +298,53 @@ pub async fn list_models(
     storage.query(LIST, [tenant.into(), store_id.into()]).await?.into_iter().map(model).collect()
 }
 
-/// Adds a model as the latest; `Conflict("model exists")` when another was faster.
+/// `limit` models with a number below `before`, newest first, with who wrote them.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_model_versions(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<FgaModelVersionRow>, StoreError> {
+    const LIST: &str = "SELECT number, model_id, actor, reason, created_at FROM fga_models
+         WHERE tenant_id = $1 AND store_id = $2 AND number < $3 ORDER BY number DESC LIMIT $4";
+    let params: [Value; 4] = [tenant.into(), store_id.into(), before.into(), limit.into()];
+    let version = |mut row: Row| {
+        Ok(FgaModelVersionRow {
+            number: row.take(0)?,
+            model_id: row.take(1)?,
+            actor: row.take(2)?,
+            reason: row.take(3)?,
+            created_at: row.take(4)?,
+        })
+    };
+    storage.query(LIST, params).await?.into_iter().map(version).collect()
+}
+
+/// Adds a model as the latest, written by `actor` (JSON) for `reason`; `Conflict("model exists")`
+/// when another was faster.
 pub fn insert_model(
     tenant: &TenantId,
     store_id: &str,
     model: &FgaModelRow,
+    (actor, reason): (&str, &str),
     now: Timestamp,
 ) -> Statement {
     Statement::new(
-        "INSERT INTO fga_models (tenant_id, store_id, number, model_id, model, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO fga_models (tenant_id, store_id, number, model_id, model, actor, reason,
+             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant)
     .bind(store_id)
     .bind(model.number)
     .bind(&model.model_id)
     .bind(&model.model)
+    .bind(actor)
+    .bind(reason)
     .bind(now)
     .or_conflict("model exists")
 }

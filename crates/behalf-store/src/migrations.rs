@@ -96,6 +96,7 @@ const ALL: &[Migration] = &[
     migration!(8, "ledger", "0008_ledger"),
     migration!(9, "traces", "0009_traces"),
     migration!(10, "agent", "0010_agent"),
+    migration!(11, "model_author", "0011_model_author"),
 ];
 
 impl Migration {

@@ -43,8 +43,7 @@ pub(super) async fn put_model(
     call.check_model(&store_id, &model)?;
     call.enter(&store_id).await?;
     let authz = &call.context.authz;
-    let (model_id, is_new) =
-        authz.put_model(&store_id, model_id, model, &call.caller.actor).await?;
+    let (model_id, is_new) = authz.put_model(&store_id, model_id, model, call.author()).await?;
     let json = json!({"authorization_model_id": model_id});
     let stamp = Stamp { model_id, ..Stamp::store(store_id) };
     Ok(Answer::new(json, stamp).http(created(is_new), Value::clone))

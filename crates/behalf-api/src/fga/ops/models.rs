@@ -34,7 +34,7 @@ impl Call {
         self.check_model(&store_id, &model)?;
         self.enter(&store_id).await?;
         let authz = &self.context.authz;
-        let model_id = authz.write_model(&store_id, model, &self.caller.actor).await?;
+        let model_id = authz.write_model(&store_id, model, self.author()).await?;
         let stamp = Stamp { model_id: model_id.clone(), ..Stamp::store(store_id) };
         let answer = pb::WriteAuthorizationModelResponse { authorization_model_id: model_id };
         Ok(Answer::new(answer, stamp))

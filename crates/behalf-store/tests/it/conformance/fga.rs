@@ -1,12 +1,13 @@
 //! Authorization stores: a log without gaps, and a head that says whether a reader's past is this
 //! log's.
 
-use behalf_store::{Storage, fga};
+use behalf_store::{Statement, Storage, fga};
 
 use super::{at, race, tenant, unit};
 
 pub(super) async fn run(storage: &Storage) {
     a_log_has_no_gaps_and_its_head_knows_each_commit(storage).await;
+    versions_of_a_model_know_their_author(storage).await;
 }
 
 fn row(revision: i64, txn: &str) -> fga::FgaLogRow {
@@ -68,4 +69,41 @@ async fn a_log_has_no_gaps_and_its_head_knows_each_commit(storage: &Storage) {
         assert_eq!(fga::find_log_txn(storage, &tenant, "store", other).await.unwrap(), None);
     }
     assert_eq!(fga::find_head(storage, &tenant, "another", 1).await.unwrap(), None);
+}
+
+async fn versions_of_a_model_know_their_author(storage: &Storage) {
+    let tenant = tenant("models");
+    let model = |number: i64| fga::FgaModelRow {
+        number,
+        model_id: format!("model-{number}"),
+        model: "{}".to_owned(),
+    };
+    let mut write = unit(3_400);
+    let by = ("{\"kind\":\"system\"}", "because 'x' — é");
+    write.add(fga::insert_model(&tenant, "store", &model(2), by, at(7)));
+    // As a server before these columns writes it.
+    write.add(
+        Statement::new(
+            "INSERT INTO fga_models (tenant_id, store_id, number, model_id, model, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&tenant)
+        .bind("store")
+        .bind(1_i64)
+        .bind("model-1")
+        .bind("{}")
+        .bind(at(6)),
+    );
+    storage.commit(write).await.unwrap();
+    let list = async |before, limit| {
+        fga::list_model_versions(storage, &tenant, "store", before, limit).await.unwrap()
+    };
+    let all = list(i64::MAX, 10).await;
+    let told: Vec<_> = all
+        .iter()
+        .map(|row| (row.number, row.actor.as_str(), row.reason.as_str(), row.created_at))
+        .collect();
+    assert_eq!(told, [(2, by.0, by.1, at(7)), (1, "", "", at(6))]);
+    assert_eq!(list(i64::MAX, 1).await, all[..1]);
+    assert_eq!(list(2, 10).await, all[1..]);
 }
