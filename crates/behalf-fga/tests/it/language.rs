@@ -14,12 +14,11 @@ use behalf_fga::{
 };
 use serde_json::{Value, json};
 
+use crate::conformance::runner::{list, openfga, text_of as text};
+
 /// The folder of the language's cases, if it is there.
 fn language() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the data lies where the environment says")]
-    let folder = std::env::var_os("BEHALF_CONFORMANCE").map(PathBuf::from);
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    let folder = folder.unwrap_or(beside).join("openfga/language");
+    let folder = openfga().join("language");
     if !folder.is_dir() {
         println!("conformance: NOT RUN, conformance data absent (BEHALF_CONFORMANCE)");
         return None;
@@ -43,14 +42,6 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
     found
-}
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_default()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn json_of(text: &str) -> Value {

@@ -1,7 +1,9 @@
 //! The definition of Check, as slow and as plain as it can be: tuples as text, every branch looked
 //! at, nothing remembered, the path carried along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::IDS;
 
 /// How a relation is computed.
 #[derive(Clone, Debug)]
@@ -130,9 +132,31 @@ pub(super) enum Truth {
 #[derive(Debug)]
 pub(super) struct TooMuch;
 
-pub(super) struct Oracle<'a> {
-    pub(super) model: &'a Model,
-    pub(super) ways: &'a Ways,
+/// A tuple that the model admits.
+pub(super) struct Held {
+    pub(super) tuple: Tuple,
+    /// Whether it is its time, and its condition is met.
+    pub(super) holds: Truth,
+    /// A contextual tuple stands in its place when its very user is asked about.
+    is_hidden: bool,
+}
+
+/// A relation of an object.
+struct Place {
+    rewrite: Rewrite,
+    /// The kinds of user that can have it at all.
+    kinds: BTreeSet<String>,
+    /// Contextual ones first.
+    tuples: Vec<Held>,
+}
+
+/// What a definition of Check needs of a case, by object and relation.
+pub(super) struct Oracle {
+    places: HashMap<String, HashMap<String, Place>>,
+}
+
+/// What is there besides the model.
+pub(super) struct Facts<'a> {
     pub(super) stored: &'a [Tuple],
     pub(super) contextual: &'a [Tuple],
     /// The request's value for the condition.
@@ -141,7 +165,6 @@ pub(super) struct Oracle<'a> {
     pub(super) now: Option<i64>,
     /// False: a condition without a value is not met.
     pub(super) fails: bool,
-    pub(super) steps: u32,
 }
 
 pub(super) fn type_of(text: &str) -> &str {
@@ -188,128 +211,172 @@ fn but_not(base: Truth, subtract: Truth) -> Truth {
     }
 }
 
-impl Oracle<'_> {
+impl Oracle {
+    pub(super) fn new(model: &Model, ways: &Ways, facts: &Facts<'_>) -> Self {
+        let mut places: HashMap<String, HashMap<String, Place>> = HashMap::new();
+        for (of, (rewrite, admitted)) in &model.0 {
+            let kinds = ways.iter().filter(|(_, to)| to == of).map(|(kind, _)| kind.clone());
+            let kinds: BTreeSet<String> = kinds.collect();
+            for id in IDS {
+                let object = format!("{}:{id}", of.0);
+                let tuples = facts.held(&object, &of.1, admitted);
+                let place = Place { rewrite: rewrite.clone(), kinds: kinds.clone(), tuples };
+                places.entry(object).or_default().insert(of.1.clone(), place);
+            }
+        }
+        Self { places }
+    }
+
+    fn place(&self, object: &str, relation: &str) -> Option<&Place> {
+        self.places.get(object)?.get(relation)
+    }
+
+    /// The tuples that the model admits; a contextual tuple of the very user hides a stored one.
+    pub(super) fn tuples<'a>(
+        &'a self,
+        object: &str,
+        relation: &str,
+        user: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Held> + use<'a> {
+        let tuples = self.place(object, relation).map_or(&[][..], |place| &place.tuples);
+        let is_seen = move |held: &&Held| !held.is_hidden || user != Some(held.tuple.user.as_str());
+        tuples.iter().filter(is_seen)
+    }
+
     pub(super) fn check(
-        &mut self,
+        &self,
         user: &str,
         relation: &str,
         object: &str,
-        path: &[(String, String)],
+        steps: u32,
     ) -> Result<Truth, TooMuch> {
+        let kind = kind_of(user);
+        let kind = kind.strip_suffix(":*").unwrap_or(&kind);
+        let userset = user.split_once('#');
+        Walk { oracle: self, user, userset, kind, steps, path: Vec::new() }.check(object, relation)
+    }
+}
+
+/// One check: who is asked about, and the path that leads to what is looked at now.
+struct Walk<'a> {
+    oracle: &'a Oracle,
+    user: &'a str,
+    userset: Option<(&'a str, &'a str)>,
+    kind: &'a str,
+    steps: u32,
+    path: Vec<&'a Place>,
+}
+
+impl<'a> Walk<'a> {
+    fn check(&mut self, object: &'a str, relation: &'a str) -> Result<Truth, TooMuch> {
         self.steps = self.steps.checked_sub(1).ok_or(TooMuch)?;
-        if user == format!("{object}#{relation}") {
+        if self.userset == Some((object, relation)) {
             return Ok(Truth::True);
         }
-        let here = (object.to_owned(), relation.to_owned());
-        if path.contains(&here) {
+        let Some(place) = self.oracle.place(object, relation) else { return Ok(Truth::False) };
+        if self.path.iter().any(|on_path| std::ptr::eq(*on_path, place)) {
             return Ok(Truth::Cycle);
         }
-        let kind = kind_of(user);
-        let kind = kind.strip_suffix(":*").unwrap_or(&kind).to_owned();
-        if !self.ways.contains(&(kind, (type_of(object).to_owned(), relation.to_owned()))) {
+        if !place.kinds.contains(self.kind) {
             return Ok(Truth::False);
         }
-        let model = self.model;
-        let entry = model.0.get(&(type_of(object).to_owned(), relation.to_owned()));
-        let Some((rewrite, _)) = entry else { return Ok(Truth::False) };
-        let path: Vec<_> = path.iter().cloned().chain([here]).collect();
-        self.rewrite(rewrite, user, relation, object, &path)
+        self.path.push(place);
+        let answer = self.rewrite(&place.rewrite, object, relation);
+        self.path.pop();
+        answer
     }
 
     fn rewrite(
         &mut self,
-        rewrite: &Rewrite,
-        user: &str,
-        relation: &str,
-        object: &str,
-        path: &[(String, String)],
+        rewrite: &'a Rewrite,
+        object: &'a str,
+        relation: &'a str,
     ) -> Result<Truth, TooMuch> {
-        let mut each = |operands: &[Rewrite]| -> Result<Vec<Truth>, TooMuch> {
-            operands.iter().map(|one| self.rewrite(one, user, relation, object, path)).collect()
+        let mut each = |operands: &'a [Rewrite]| -> Result<Vec<Truth>, TooMuch> {
+            operands.iter().map(|one| self.rewrite(one, object, relation)).collect()
         };
         Ok(match rewrite {
             Rewrite::Or(operands) => any(each(operands)?),
             Rewrite::And(operands) => all(each(operands)?),
             Rewrite::ButNot(base, subtract) => {
-                let base = self.rewrite(base, user, relation, object, path)?;
-                but_not(base, self.rewrite(subtract, user, relation, object, path)?)
+                let base = self.rewrite(base, object, relation)?;
+                but_not(base, self.rewrite(subtract, object, relation)?)
             }
-            Rewrite::Computed(other) => self.check(user, other, object, path)?,
+            Rewrite::Computed(other) => self.check(object, other)?,
             Rewrite::From(other, tupleset) => {
                 let mut answers = Vec::new();
-                for tuple in self.tuples(object, tupleset, None) {
-                    if tuple.user.contains(['#', '*']) || !self.has(&tuple.user, other) {
+                for Held { tuple, holds, .. } in self.oracle.tuples(object, tupleset, None) {
+                    let is_plain = !tuple.user.contains(['#', '*']);
+                    if !is_plain || self.oracle.place(&tuple.user, other).is_none() {
                         continue;
                     }
-                    answers.push(match self.holds(&tuple) {
-                        Truth::True => self.check(user, other, &tuple.user, path)?,
-                        otherwise => otherwise,
+                    answers.push(match holds {
+                        Truth::True => self.check(&tuple.user, other)?,
+                        otherwise => *otherwise,
                     });
                 }
                 any(answers)
             }
             Rewrite::This => {
                 let mut answers = Vec::new();
-                for tuple in self.tuples(object, relation, Some(user)) {
-                    let is_everybody = tuple
-                        .user
-                        .strip_suffix('*')
-                        .is_some_and(|prefix| user.starts_with(prefix) && !user.contains('#'));
+                let tuples = self.oracle.tuples(object, relation, Some(self.user));
+                for Held { tuple, holds, .. } in tuples {
+                    let is_everybody = tuple.user.strip_suffix('*').is_some_and(|prefix| {
+                        self.user.starts_with(prefix) && self.userset.is_none()
+                    });
                     let reached = match tuple.user.split_once('#') {
-                        _ if tuple.user == user || is_everybody => Truth::True,
-                        Some(_) if self.holds(&tuple) != Truth::True => Truth::True,
-                        Some((group, member)) => self.check(user, member, group, path)?,
+                        _ if tuple.user == self.user || is_everybody => Truth::True,
+                        Some(_) if *holds != Truth::True => Truth::True,
+                        Some((group, member)) => self.check(group, member)?,
                         None => continue,
                     };
-                    answers.push(match self.holds(&tuple) {
+                    answers.push(match holds {
                         Truth::True => reached,
-                        otherwise => otherwise,
+                        otherwise => *otherwise,
                     });
                 }
                 any(answers)
             }
         })
     }
+}
 
-    fn has(&self, object: &str, relation: &str) -> bool {
-        self.model.0.contains_key(&(type_of(object).to_owned(), relation.to_owned()))
-    }
-
-    /// The tuples that the model admits; a contextual tuple of the very user hides a stored one.
-    pub(super) fn tuples(&self, object: &str, relation: &str, user: Option<&str>) -> Vec<Tuple> {
-        let is_hidden = |tuple: &&Tuple| {
-            user == Some(tuple.user.as_str())
-                && !tuple.user.contains(['#', '*'])
+impl Facts<'_> {
+    /// The tuples of an object's relation that these restrictions admit.
+    fn held(&self, object: &str, relation: &str, admitted: &[Restriction]) -> Vec<Held> {
+        let is_admitted = |tuple: &Tuple| {
+            let kind = kind_of(&tuple.user);
+            let mut of_kind = admitted.iter().filter(|admits| admits.user == kind);
+            // As in OpenFGA, a condition is admitted by the user's type, whatever its kind.
+            let mut of_type = admitted.iter().filter(|admits| {
+                type_of(&admits.user).split('#').next() == type_of(&kind).split('#').next()
+            });
+            match tuple.limit {
+                None => of_kind.any(|admits| !admits.is_conditioned),
+                Some(_) => of_kind.next().is_some() && of_type.any(|admits| admits.is_conditioned),
+            }
+        };
+        let is_hidden = |tuple: &Tuple| {
+            !tuple.user.contains(['#', '*'])
                 && self.contextual.iter().any(|other| other.key() == tuple.key())
         };
-        let stored = self.stored.iter().filter(|tuple| !is_hidden(tuple));
-        let entry = self.model.0.get(&(type_of(object).to_owned(), relation.to_owned()));
-        let admitted = entry.map_or(&[][..], |(_, restrictions)| restrictions);
-        self.contextual
-            .iter()
+        let contextual = self.contextual.iter().map(|tuple| (tuple, false));
+        let stored = self.stored.iter().map(|tuple| (tuple, is_hidden(tuple)));
+        contextual
             .chain(stored)
-            .filter(|tuple| tuple.object == object && tuple.relation == relation)
-            .filter(|tuple| {
-                let kind = kind_of(&tuple.user);
-                let mut of_kind = admitted.iter().filter(|admits| admits.user == kind);
-                // As in OpenFGA, a condition is admitted by the user's type, whatever its kind.
-                let mut of_type = admitted.iter().filter(|admits| {
-                    type_of(&admits.user).split('#').next() == type_of(&kind).split('#').next()
-                });
-                match tuple.limit {
-                    None => of_kind.any(|admits| !admits.is_conditioned),
-                    Some(_) => {
-                        of_kind.next().is_some() && of_type.any(|admits| admits.is_conditioned)
-                    }
-                }
+            .filter(|(tuple, _)| tuple.object == object && tuple.relation == relation)
+            .filter(|(tuple, _)| is_admitted(tuple))
+            .map(|(tuple, is_hidden)| Held {
+                tuple: tuple.clone(),
+                holds: self.holds(tuple),
+                is_hidden,
             })
-            .cloned()
             .collect()
     }
 
     /// Whether it is the tuple's time, and its condition is met: `x < 10`, the tuple's value before
     /// the request's.
-    pub(super) fn holds(&self, tuple: &Tuple) -> Truth {
+    fn holds(&self, tuple: &Tuple) -> Truth {
         if tuple.from.is_some() || tuple.until.is_some() {
             match self.now {
                 None if self.fails => return Truth::Failure,

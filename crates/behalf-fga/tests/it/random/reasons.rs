@@ -8,7 +8,7 @@ use behalf_fga::{
 };
 
 use super::oracle::{Rewrite, Truth, Tuple, kind_of};
-use super::{Case, IDS, Tally, bind, key, widest};
+use super::{Case, IDS, Tally, WIDEST, key};
 
 impl Case {
     pub(super) fn reasons(
@@ -80,31 +80,29 @@ impl Case {
         if user == format!("{object}#{relation}") {
             return Some(0);
         }
-        let oracle = self.oracle(true);
         let of = |object: &str, relation: &str| {
             let is_user = user == format!("{object}#{relation}");
             let known = known.get(&(object.to_owned(), relation.to_owned())).copied();
             if is_user { Some(0) } else { known }
         };
         let holding = |relation: &str, user| {
-            let mut tuples = oracle.tuples(object, relation, user);
-            tuples.retain(|tuple| oracle.holds(tuple) == Truth::True);
-            tuples
+            let tuples = self.oracle.tuples(object, relation, user);
+            tuples.filter(|held| held.holds == Truth::True).map(|held| &held.tuple)
         };
         match rewrite {
             Rewrite::This => {
-                let one = |tuple: Tuple| match tuple.user.split_once('#') {
+                let one = |tuple: &Tuple| match tuple.user.split_once('#') {
                     _ if tuple.user == user => Some(1),
                     Some((group, member)) => Some(1 + of(group, member)?),
                     None => (tuple.user == format!("{}:*", kind_of(user))).then_some(1),
                 };
-                holding(relation, Some(user)).into_iter().filter_map(one).min()
+                holding(relation, Some(user)).filter_map(one).min()
             }
             Rewrite::Computed(other) => of(object, other),
             Rewrite::From(other, tupleset) => {
-                let mut parents = holding(tupleset, None);
-                parents.retain(|tuple| !tuple.user.contains(['#', '*']));
-                parents.iter().filter_map(|tuple| Some(1 + of(&tuple.user, other)?)).min()
+                let parents = holding(tupleset, None);
+                let plain = parents.filter(|tuple| !tuple.user.contains(['#', '*']));
+                plain.filter_map(|tuple| Some(1 + of(&tuple.user, other)?)).min()
             }
             Rewrite::Or(operands) => {
                 operands.iter().filter_map(|one| self.cost(user, one, place, known)).min()
@@ -133,18 +131,16 @@ impl Case {
     }
 
     fn is_held(&self, tuple: &TupleKey) -> bool {
-        let oracle = self.oracle(true);
-        self.stored
-            .iter()
-            .chain(&self.contextual)
-            .any(|known| key(known) == *tuple && oracle.holds(known) == Truth::True)
+        self.oracle
+            .tuples(&tuple.object, &tuple.relation, None)
+            .any(|held| key(&held.tuple) == *tuple && held.holds == Truth::True)
     }
 
     /// The answer of a store that has only these tuples, without conditions and times.
     fn allows_by(&self, path: &[TupleKey], check: &CheckRequest<'_>) -> bool {
         let mut fga = FgaStore::new();
-        let wide = bind(&mut fga, &widest()).unwrap();
-        let bound = bind(&mut fga, &self.model).unwrap();
+        let wide = fga.add_model(WIDEST.1.clone()).unwrap();
+        let bound = fga.add_model(self.bound.model().clone()).unwrap();
         let mut writes = path.to_vec();
         writes.iter_mut().for_each(|tuple| tuple.validity = Validity::default());
         let mut once: Vec<TupleKey> = Vec::new();

@@ -4,7 +4,7 @@
 //! `BEHALF_FUZZ_SEED` and `BEHALF_FUZZ_CASES` (per target) are for long runs by hand.
 #![expect(clippy::print_stdout, reason = "which cases ran is worth reading")]
 
-#[path = "../../fuzz/src/targets.rs"]
+#[path = "../../../../fuzz/src/targets.rs"]
 #[expect(unreachable_pub, reason = "in `fuzz/` the same file is a library")]
 mod targets;
 
@@ -12,9 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::dice::Dice;
+use crate::dice::{Dice, number};
 
-const CASES: usize = 300;
+const CASES: u64 = 300;
 /// What grammars care about, and what is no UTF-8.
 const BYTES: &[u8] = b" \t\r\n#:,[](){}<>'\"\\*@|&-%.0aZ_\xc3\xa9\xff";
 /// Inputs do not grow beyond this by mutation.
@@ -29,7 +29,7 @@ impl Dice {
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -74,16 +74,9 @@ fn mutated(dice: &mut Dice, corpus: &[Vec<u8>], words: &[&str]) -> Vec<u8> {
     data
 }
 
-fn number(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "long runs are asked for by the environment")]
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap())
-}
-
 #[track_caller]
 fn run(name: &str, target: fn(&[u8]), words: &[&str], giants: &[String]) {
-    let seed = number("BEHALF_FUZZ_SEED").unwrap_or(1);
-    let cases = number("BEHALF_FUZZ_CASES").map_or(CASES, |cases| usize::try_from(cases).unwrap());
+    let (seed, cases) = (number("BEHALF_FUZZ_SEED", 1), number("BEHALF_FUZZ_CASES", CASES));
     let corpus = corpus(name);
     assert!(!corpus.is_empty(), "the corpus of {name} is empty");
     let mut dice = Dice(seed);

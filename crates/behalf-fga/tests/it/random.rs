@@ -12,6 +12,7 @@ mod shapes;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use behalf_fga::{
     AuthorizationModel, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
@@ -21,9 +22,9 @@ use behalf_fga::{
 use serde_json::{Map, Value, json};
 
 use lists::pages;
-use oracle::{Model, Oracle, Restriction, Rewrite, Truth, Tuple, Ways, kind_of, type_of};
+use oracle::{Facts, Model, Oracle, Restriction, Rewrite, Truth, Tuple, kind_of, type_of};
 
-use crate::dice::Dice;
+use crate::dice::{Dice, number};
 
 const CASES: u64 = 200;
 /// The types with relations; `user` and `agent` have none.
@@ -118,7 +119,6 @@ fn random_model(dice: &mut Dice) -> Model {
     model
 }
 
-/// The model that admits everything, under which the stored tuples are written.
 fn widest() -> Model {
     let mut model = Model::default();
     let every = kinds().into_iter().flat_map(|user| {
@@ -166,7 +166,7 @@ fn restriction_json(restriction: &Restriction) -> Value {
     json
 }
 
-fn model_json(model: &Model) -> String {
+fn authorization_model(model: &Model) -> AuthorizationModel {
     let mut types: Vec<Value> = vec![json!({"type": "user"}), json!({"type": "agent"})];
     for name in TYPES {
         let of_type = model.0.iter().filter(|((of, _), _)| of == name);
@@ -183,13 +183,18 @@ fn model_json(model: &Model) -> String {
     let limit = json!({
         "name": "limit", "expression": "x < 10", "parameters": {"x": {"type_name": "TYPE_NAME_INT"}},
     });
-    json!({"schema_version": "1.1", "type_definitions": types, "conditions": {"limit": limit}})
-        .to_string()
+    serde_json::from_value(json!({
+        "schema_version": "1.1", "type_definitions": types, "conditions": {"limit": limit},
+    }))
+    .unwrap()
 }
 
-fn bind(fga: &mut FgaStore, model: &Model) -> Option<std::sync::Arc<StoreModel>> {
-    fga.add_model(AuthorizationModel::from_json(&model_json(model)).unwrap()).ok()
-}
+/// The model that admits everything, under which the stored tuples are written.
+static WIDEST: LazyLock<(Model, AuthorizationModel)> = LazyLock::new(|| {
+    let model = widest();
+    let bindable = authorization_model(&model);
+    (model, bindable)
+});
 
 fn random_user(dice: &mut Dice, kind: &str) -> String {
     match kind.split_once('#') {
@@ -269,13 +274,17 @@ fn key(tuple: &Tuple) -> TupleKey {
 struct Case {
     seed: u64,
     fga: FgaStore,
-    bound: std::sync::Arc<StoreModel>,
+    bound: Arc<StoreModel>,
     model: Model,
-    ways: Ways,
+    /// The definition, and the same where a condition without a value is not met.
+    oracle: Oracle,
+    lenient: Oracle,
     stored: Vec<Tuple>,
     contextual: Vec<Tuple>,
     value: Option<i64>,
     now: Option<i64>,
+    /// Bounds that some questions run into.
+    tight: Limits,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -287,6 +296,7 @@ struct Tally {
     lists: usize,
     user_lists: usize,
     proofs: usize,
+    bounded: usize,
 }
 
 impl Tally {
@@ -299,6 +309,7 @@ impl Tally {
             lists: self.lists + other.lists,
             user_lists: self.user_lists + other.user_lists,
             proofs: self.proofs + other.proofs,
+            bounded: self.bounded + other.bounded,
         }
     }
 }
@@ -307,17 +318,17 @@ impl Case {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let mut fga = FgaStore::new();
-        let wide = widest();
-        let widest = bind(&mut fga, &wide).unwrap();
+        let (wide, widest) = &*WIDEST;
+        let widest = fga.add_model(widest.clone()).unwrap();
         let (model, bound) = loop {
             let model = random_model(&mut dice);
-            if let Some(bound) = bind(&mut fga, &model) {
+            if let Ok(bound) = fga.add_model(authorization_model(&model)) {
                 break (model, bound);
             }
         };
         // Half of the tuples fit the model, the others only the one before it.
         let count = dice.below(20);
-        let mut stored = random_tuples(&mut dice, &wide, count);
+        let mut stored = random_tuples(&mut dice, wide, count);
         for tuple in random_tuples(&mut dice, &model, 25) {
             if stored.iter().all(|known| known.key() != tuple.key()) {
                 stored.push(tuple);
@@ -332,14 +343,37 @@ impl Case {
         if dice.one_in(3) {
             let bytes = fga.snapshot().encode("store");
             fga = FgaStore::from_snapshot(Snapshot::decode(&bytes, "store").unwrap());
-            bound = bind(&mut fga, &model).unwrap();
+            bound = fga.add_model(bound.model().clone()).unwrap();
         }
         let count = dice.below(6);
         let contextual = random_tuples(&mut dice, &model, count);
         let value = [None, Some(3), Some(30)][dice.below(3)];
         let now = (!dice.one_in(8)).then_some(NOW);
+        let tight = Limits {
+            resolve_node_limit: u32::try_from(dice.below(5)).unwrap(),
+            max_steps: 4 + dice.below(60) as u64,
+            ..Limits::default()
+        };
+        let case = Self::of((fga, bound), model, (stored, contextual), (value, now));
+        Self { seed, tight, ..case }
+    }
+
+    /// The store with the model bound to it, the tuples stored and sent along, and the request's
+    /// value and time.
+    fn of(
+        (fga, bound): (FgaStore, Arc<StoreModel>),
+        model: Model,
+        (stored, contextual): (Vec<Tuple>, Vec<Tuple>),
+        (value, now): (Option<i64>, Option<i64>),
+    ) -> Self {
         let ways = model.ways();
-        Self { seed, fga, bound, model, ways, stored, contextual, value, now }
+        let oracle = |fails| {
+            let facts = Facts { stored: &stored, contextual: &contextual, value, now, fails };
+            Oracle::new(&model, &ways, &facts)
+        };
+        let (oracle, lenient) = (oracle(true), oracle(false));
+        let (seed, tight) = (0, Limits::default());
+        Self { seed, fga, bound, model, oracle, lenient, stored, contextual, value, now, tight }
     }
 
     fn subjects() -> Vec<String> {
@@ -349,19 +383,6 @@ impl Case {
             ["group:1", "group:2#member", "folder:1#viewer", "doc:3#blocked"].map(String::from),
         );
         subjects
-    }
-
-    fn oracle(&self, fails: bool) -> Oracle<'_> {
-        Oracle {
-            model: &self.model,
-            ways: &self.ways,
-            stored: &self.stored,
-            contextual: &self.contextual,
-            value: self.value,
-            now: self.now,
-            fails,
-            steps: STEPS,
-        }
     }
 
     fn describe(&self, question: &str) -> String {
@@ -399,7 +420,7 @@ impl Case {
         tally: &mut Tally,
     ) {
         let question = format!("{user} {relation} {object}");
-        let Ok(truth) = self.oracle(true).check(user, relation, object, &[]) else {
+        let Ok(truth) = self.oracle.check(user, relation, object, STEPS) else {
             tally.passed_over += 1;
             return;
         };
@@ -412,7 +433,7 @@ impl Case {
             Err(error) => panic!("{error}: {}", self.describe(&question)),
             // A condition on a way that no such user can come is not looked at.
             Ok(is_allowed) if truth == Truth::Failure => {
-                let without = self.oracle(false).check(user, relation, object, &[]);
+                let without = self.lenient.check(user, relation, object, STEPS);
                 let Ok(without) = without else { return };
                 let is_same = *is_allowed == (without == Truth::True);
                 assert!(is_same && kind_of(user) != "user", "{}", self.describe(&question));
@@ -460,11 +481,42 @@ impl Case {
                             self.reasons(&snapshot, check, answer, tally);
                         }
                     }
+                    self.bounds(&snapshot, &checks, &single, tally);
                     let batch = snapshot.batch_check(&self.bound, &checks);
                     let question = format!("{user} {relation} {name}");
                     assert_eq!(batch, single, "{}", self.describe(&question));
                     self.lists(&snapshot, (&user, relation, name), request, &single, tally);
                 }
+            }
+        }
+    }
+
+    /// Within bounds that are too tight for some questions, an answer is the same or an error.
+    fn bounds(
+        &self,
+        snapshot: &Snapshot,
+        checks: &[CheckRequest<'_>],
+        single: &[Result<bool, RequestError>],
+        tally: &mut Tally,
+    ) {
+        for (check, free) in checks.iter().zip(single) {
+            let request = RequestContext { limits: self.tight, ..check.request };
+            let check = CheckRequest { request, ..*check };
+            match snapshot.check(&self.bound, &check) {
+                Err(_) => tally.bounded += 1,
+                tight => assert_eq!(tight, *free, "{}", self.describe(&format!("{check:?}"))),
+            }
+        }
+        let Some(CheckRequest { user, relation, object, request }) = checks.first() else { return };
+        let request = RequestContext { limits: self.tight, ..*request };
+        let object_type = type_of(object);
+        let list = ListObjectsRequest { user, relation, object_type, request };
+        let Ok(listed) = snapshot.list_objects(&self.bound, &list) else { return };
+        for (check, free) in checks.iter().zip(single) {
+            let is_listed = listed.iter().any(|object| object == check.object);
+            if let Ok(is_allowed) = free {
+                let question = format!("{check:?} of {listed:?}");
+                assert_eq!(is_listed, *is_allowed, "{}", self.describe(&question));
             }
         }
     }
@@ -507,11 +559,6 @@ impl Case {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "longer runs are asked for by the environment")]
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap())
-}
-
 #[test]
 fn the_engine_agrees_with_the_plain_definition() {
     let (seed, cases) = (number("BEHALF_RANDOM_SEED", 1), number("BEHALF_RANDOM_CASES", CASES));
@@ -534,10 +581,12 @@ fn the_engine_agrees_with_the_plain_definition() {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).fold(Tally::default(), Tally::and)
     });
-    let Tally { checks, allowed, failures, passed_over, lists, user_lists, proofs } = tally;
+    let Tally { checks, allowed, failures, passed_over, lists, user_lists, proofs, bounded } =
+        tally;
     println!(
         "random models: {cases} from seed {seed}: {checks} checks ({allowed} allowed, {failures} \
-         without a value, {passed_over} passed over), {lists} lists of objects, {user_lists} of users, {proofs} proofs"
+         without a value, {passed_over} passed over), {lists} lists of objects, {user_lists} of users, {proofs} proofs, {bounded} \
+         ended at a bound"
     );
     assert!(allowed > checks / 50 && passed_over < checks / 10, "the cases say too little");
 }

@@ -119,13 +119,13 @@ impl Case {
 
     /// Expand shows the model's rewrite, and the tuples that the model admits.
     pub(super) fn trees(&self, snapshot: &Snapshot, request: RequestContext<'_>) {
-        let oracle = self.oracle(true);
+        let oracle = &self.oracle;
         for ((name, relation), (rewrite, _)) in &self.model.0 {
             for id in IDS {
                 let object = format!("{name}:{id}");
                 let tree = snapshot.expand(&self.bound, &object, relation, &request).unwrap();
                 let place = (object.as_str(), relation.as_str());
-                let is_same = is_tree_of(&oracle, &tree.root, rewrite, place);
+                let is_same = is_tree_of(oracle, &tree.root, rewrite, place);
                 assert!(is_same, "{tree:?}: {}", self.describe(&format!("{object}#{relation}")));
             }
         }
@@ -133,7 +133,7 @@ impl Case {
 }
 
 fn is_tree_of(
-    oracle: &Oracle<'_>,
+    oracle: &Oracle,
     tree: &TreeNode,
     rewrite: &Rewrite,
     (object, relation): (&str, &str),
@@ -149,9 +149,10 @@ fn is_tree_of(
         (TreeValue::Difference { base, subtract }, Rewrite::ButNot(left, right)) => {
             is_tree_of(oracle, base, left, place) && is_tree_of(oracle, subtract, right, place)
         }
-        (TreeValue::Leaf(Leaf::Users { users }), Rewrite::This) => {
-            is_set_of(users, oracle.tuples(object, relation, None).into_iter().map(|t| t.user))
-        }
+        (TreeValue::Leaf(Leaf::Users { users }), Rewrite::This) => is_set_of(
+            users,
+            oracle.tuples(object, relation, None).map(|held| held.tuple.user.clone()),
+        ),
         (TreeValue::Leaf(Leaf::Computed(computed)), Rewrite::Computed(other)) => {
             computed.userset == format!("{object}#{other}")
         }
@@ -159,8 +160,8 @@ fn is_tree_of(
             TreeValue::Leaf(Leaf::TupleToUserset { tupleset, computed }),
             Rewrite::From(other, of),
         ) => {
-            let parents = oracle.tuples(object, of, None).into_iter();
-            let parents = parents.map(|tuple| format!("{}#{other}", tuple.user));
+            let parents = oracle.tuples(object, of, None);
+            let parents = parents.map(|held| format!("{}#{other}", held.tuple.user));
             let computed: Vec<_> = computed.iter().map(|leaf| leaf.userset.clone()).collect();
             *tupleset == format!("{object}#{of}") && is_set_of(&computed, parents)
         }

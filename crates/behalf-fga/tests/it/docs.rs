@@ -6,7 +6,7 @@ use behalf_fga::{AuthorizationModel, ModFile, ModuleFile, StoreFile};
 
 /// The blocks of the page, by what stands behind the fence.
 fn blocks() -> BTreeMap<String, String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/fga-language.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/fga-language.md");
     let page = std::fs::read_to_string(page).unwrap();
     let mut blocks = BTreeMap::new();
     let mut parts = page.split("```");

@@ -13,3 +13,9 @@ impl Dice {
         usize::try_from((z ^ (z >> 31)) % bound.max(1) as u64).unwrap()
     }
 }
+
+/// A number that the environment may say.
+#[expect(clippy::disallowed_methods, reason = "longer runs, and seeds, are asked for by hand")]
+pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap())
+}

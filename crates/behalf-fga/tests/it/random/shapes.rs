@@ -7,7 +7,9 @@ use behalf_fga::{
 use serde_json::{Map, Value};
 
 use super::oracle::{Model, Restriction, Rewrite, Tuple, kind_of};
-use super::{Case, IDS, NOW, PARENT, RELATIONS, TYPES, Tally, bind, key, random_tuples};
+use super::{
+    Case, IDS, NOW, PARENT, RELATIONS, TYPES, Tally, authorization_model, key, random_tuples,
+};
 use crate::dice::Dice;
 
 /// Tuples of each shape; with three objects of each type, most of what can be there is.
@@ -92,15 +94,14 @@ fn ask(lines: &[Line]) -> Tally {
 
 fn case(model: &Model, tuples: &[Tuple], is_stored: bool, value: Option<i64>) -> Case {
     let mut fga = FgaStore::new();
-    let bound = bind(&mut fga, model).unwrap();
+    let bound = fga.add_model(authorization_model(model)).unwrap();
     let (stored, contextual) =
         if is_stored { (tuples.to_vec(), Vec::new()) } else { (Vec::new(), tuples.to_vec()) };
     if !stored.is_empty() {
         let writes = stored.iter().map(key).collect();
         fga.write(&bound, &WriteRequest { writes, ..WriteRequest::default() }).unwrap();
     }
-    let (model, ways) = (model.clone(), model.ways());
-    Case { seed: 0, fga, bound, model, ways, stored, contextual, value, now: Some(NOW) }
+    Case::of((fga, bound), model.clone(), (stored, contextual), (value, Some(NOW)))
 }
 
 fn line(name: &'static str, relation: &'static str, definition: impl Into<String>) -> Line {
