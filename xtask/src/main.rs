@@ -1,4 +1,6 @@
-//! Tasks that are run by hand: `cargo run --manifest-path xtask/Cargo.toml -- proto`.
+//! Tasks that are run by hand: `cargo xtask proto`, `cargo xtask soak`.
+
+mod soak;
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +16,11 @@ const PROTOS: [&str; 4] = [
 ];
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
         Some("proto") => generate(),
-        _ => bail!("usage: xtask proto"),
+        Some("soak") => soak::run(words),
+        _ => bail!("usage: xtask proto|soak"),
     }
 }
 
