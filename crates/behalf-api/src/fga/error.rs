@@ -118,7 +118,7 @@ impl FgaError {
     }
 
     /// A message is larger than allowed. OpenFGA's gateway says 500, upon which its clients ask
-    /// again and again; the fault is the caller's (docs/decisions/0014).
+    /// again and again; the fault is the caller's (docs/decisions/0016).
     pub(super) fn too_large() -> Self {
         let text = format!("received message larger than max ({BODY_LIMIT} bytes)");
         let status = Some(StatusCode::PAYLOAD_TOO_LARGE);

@@ -34,7 +34,7 @@ pub(super) type Ways = BTreeSet<(String, (String, String))>;
 impl Model {
     /// Which kinds of user can have which relations at all. As in OpenFGA, a relation that the
     /// user's kind cannot have is false and is not looked into, not even for cycles
-    /// (`TypeSystem.PathExists`, docs/decisions/0014).
+    /// (`TypeSystem.PathExists`, docs/decisions/0016).
     pub(super) fn ways(&self) -> Ways {
         let mut ways = Ways::new();
         loop {
