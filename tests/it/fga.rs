@@ -246,7 +246,8 @@ async fn malformed_bodies_are_refused_in_the_dialect_and_change_nothing() {
     }
     let huge = "x".repeat(700_000);
     let body = json!({"writes": {"tuple_keys": [tuple(&huge, "viewer", "doc:1")]}});
-    write(&server, body).await.expect(400);
+    let answer = write(&server, body).await.expect(413);
+    assert_eq!(answer.json()["code"], "resource_exhausted");
     for (user, relation, object) in [
         ("ann", "viewer", "doc:1"),
         ("user:ann", "can_view", "doc:1"),

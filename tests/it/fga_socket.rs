@@ -274,6 +274,7 @@ async fn who_calls_is_said_in_the_metadata() {
     let form = "application/x-www-form-urlencoded";
     let (_, answer) = exchange_as(sockets.server.port, "/oauth/token", form, &body).unwrap();
     let token = serde_json::from_str::<Value>(&answer).unwrap()["access_token"].clone();
+    assert!(token.is_string(), "{answer}");
     let bearer = client.clone().with_token(token.as_str().unwrap());
     let (answer, metadata): (pb::CheckResponse, _) =
         bearer.unary(CHECK, check("user:a", "doc:1")).await.unwrap();

@@ -133,8 +133,11 @@ pub(crate) fn exchange_as(
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let method = if body.is_empty() { "GET" } else { "POST" };
+    // A client shows who it is in the form.
+    let is_form = content_type == "application/x-www-form-urlencoded";
+    let who = if is_form { "" } else { "Authorization: Bearer kill-test-key\r\n" };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer kill-test-key\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{who}\
          Connection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
