@@ -50,11 +50,13 @@ impl Dice {
         };
         let user = match (relation, self.below(4)) {
             ("parent", _) => self.name("folder"),
-            (_, 0) => match self.name("group") {
-                // No userset has itself as a member: that goes without saying.
-                same if same == object => self.name("user"),
-                group => group + "#member",
+            // Groups have earlier groups as members. A circle of them would deny what it is an
+            // exclusion from, and the definition below knows nothing of circles.
+            ("member", 0) => match object.trim_start_matches("group:").parse().unwrap() {
+                0 => self.name("user"),
+                number => format!("group:{}#member", self.below(number)),
             },
+            (_, 0) => self.name("group") + "#member",
             ("viewer", 1) if object.starts_with("folder") && self.below(200) == 0 => {
                 "user:*".to_owned()
             }

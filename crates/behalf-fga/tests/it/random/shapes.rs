@@ -181,7 +181,6 @@ fn parents_may_be_of_one_type_or_several_conditioned_or_usersets() {
         "[group, folder, doc]",
         "[folder with limit]",
         "[folder, folder with limit, group with limit]",
-        "[group#member, folder]",
     ] {
         for direct in DIRECT {
             ask(&[
