@@ -83,7 +83,7 @@ impl FromStr for OperatorAddress {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = || InvalidAddress { text: text.to_owned() };
+        let invalid = || InvalidAddress { text: without_secrets(text) };
         let url = Url::parse(text).map_err(|_error| invalid())?;
         let is_plain = matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some()
@@ -104,5 +104,18 @@ impl fmt::Debug for OperatorAddress {
 impl fmt::Display for OperatorAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str())
+    }
+}
+
+/// The text as it may be shown: what stands before an `@`, in a query or in a fragment may be a
+/// secret that was put in the wrong place.
+fn without_secrets(text: &str) -> String {
+    let shown = text.split(['?', '#']).next().unwrap_or_default();
+    match shown.rsplit_once('@') {
+        None => shown.to_owned(),
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://…@{host}")
+        }
     }
 }

@@ -109,3 +109,18 @@ fn an_address_stays_on_its_host_and_below_its_path() {
         assert!(bad.parse::<OperatorAddress>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn an_address_that_is_refused_does_not_show_what_may_be_a_secret() {
+    for text in [
+        "https://ann:hunter2@example.com/x",
+        "ann:hunter2@example.com",
+        "https://example.com/?key=hunter2",
+        "https://example.com/#hunter2",
+        "https://ann:hunter2@ex@mple.com/?a@b",
+    ] {
+        let error = text.parse::<OperatorAddress>().unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(error.contains("mple.com"), "{error}");
+    }
+}
