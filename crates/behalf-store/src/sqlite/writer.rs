@@ -26,7 +26,6 @@ type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 
 /// Serves `queue` until it is closed. It leaves by returning only, so a dropped reply always means
 /// that the unit was not acknowledged.
-#[expect(clippy::needless_pass_by_value, reason = "the thread owns the connection and closes it")]
 pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups: &AtomicU64) {
     while let Some(job) = queue.blocking_recv() {
         let mut group = Vec::new();
@@ -45,6 +44,8 @@ pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups
         commit_group(&connection, group, groups);
         if let Some(reply) = closing {
             queue.close();
+            // Whoever waits may put another file in the database's place next.
+            drop(connection);
             if reply.send(()).is_err() {
                 tracing::debug!("nobody waits for the database to close");
             }
