@@ -470,11 +470,17 @@ impl<'a> Evaluator<'a> {
     }
 }
 
+/// True if the request may do no more work.
+fn is_end(failure: &RequestError) -> bool {
+    matches!(failure, RequestError::Stopped | RequestError::BudgetExceeded(_))
+}
+
 fn truth(holds: bool) -> Truth {
     if holds { Truth::True } else { Truth::False }
 }
 
-/// Folds the operands of a union: a true beats an error, an error beats false.
+/// Folds the operands of a union: a true beats an error, an error beats false. An error that ends
+/// the request ends the union.
 #[derive(Default)]
 pub(super) struct Any {
     is_true: bool,
@@ -483,12 +489,16 @@ pub(super) struct Any {
 }
 
 impl Any {
-    /// True if the union is decided.
+    /// True if no other operand is to be looked at.
     pub(super) fn add(&mut self, answer: Answer) -> bool {
         match answer {
             Ok(Truth::True) => self.is_true = true,
             Ok(Truth::False) => {}
             Ok(Truth::Cycle) => self.has_cycle = true,
+            Err(failure) if is_end(&failure) => {
+                self.failure = Some(failure);
+                return true;
+            }
             Err(failure) => {
                 self.failure.get_or_insert(failure);
             }

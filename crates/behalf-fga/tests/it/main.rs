@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bounds;
 mod conditions;
 mod conformance;
 mod dice;

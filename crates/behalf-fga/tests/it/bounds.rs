@@ -1,0 +1,412 @@
+//! Where a request ends early, to the step and the hop; and that neighbours in a batch share only
+//! what is the same for both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use behalf_fga::{
+    AuthorizationModel, Change, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
+    ListUsersRequest, PageRequest, RequestContext, RequestError, Stop, StoreModel, TupleCondition,
+    TupleKey, User, UserFilter, Validity,
+};
+use serde_json::{Map, Value, json};
+
+fn store(model: &str, tuples: impl IntoIterator<Item = TupleKey>) -> (FgaStore, Arc<StoreModel>) {
+    let mut store = FgaStore::new();
+    let model = store.add_model(AuthorizationModel::validate_dsl(model).unwrap()).unwrap();
+    let changes: Vec<Change> = tuples.into_iter().map(Change::Write).collect();
+    store.apply(&changes).unwrap();
+    (store, model)
+}
+
+fn limited(resolve_node_limit: u32, max_steps: u64) -> RequestContext<'static> {
+    let limits = Limits { resolve_node_limit, max_steps, ..Limits::default() };
+    RequestContext { limits, ..RequestContext::default() }
+}
+
+const LADDER: &str = "model
+  schema 1.1
+type user
+type a
+  relations
+    define top: [user]
+type b
+  relations
+    define up: [a]
+    define mid: top from up
+type c
+  relations
+    define up: [b]
+    define low: mid from up
+type d
+  relations
+    define up: [c]
+    define low: low from up
+type e
+  relations
+    define near: [c]
+    define far: [d]
+    define near_first: low from near and low from far
+    define far_first: low from far and low from near
+";
+
+#[test]
+fn a_way_may_have_fewer_hops_than_the_limit_whoever_asks() {
+    let tuples = [
+        ("user:1", "top", "a:1"),
+        ("a:1", "up", "b:1"),
+        ("b:1", "up", "c:1"),
+        ("c:1", "up", "d:1"),
+        ("c:1", "near", "e:1"),
+        ("d:1", "far", "e:1"),
+    ];
+    let (store, model) = store(LADDER, tuples.map(|(u, r, o)| TupleKey::new(u, r, o)));
+    let snapshot = store.snapshot();
+    let questions = [
+        ("a:1", "top", 0),
+        ("b:1", "mid", 1),
+        ("c:1", "low", 2),
+        ("d:1", "low", 3),
+        ("e:1", "near_first", 4),
+        ("e:1", "far_first", 4),
+    ];
+    for (object, relation, hops) in questions {
+        for limit in 0..8 {
+            let request = limited(limit, 1_000);
+            let is_far = limit != 0 && hops >= limit && hops > 0;
+            let says = |answer: Result<bool, RequestError>| {
+                let expected = if is_far { Err(RequestError::TooComplex) } else { Ok(true) };
+                assert_eq!(answer, expected, "{relation} of {object} within {limit}");
+            };
+            let check = CheckRequest { user: "user:1", relation, object, request };
+            says(snapshot.check(&model, &check));
+            snapshot.batch_check(&model, &[check, check]).into_iter().for_each(says);
+            let (object_type, id) = object.split_once(':').unwrap();
+            let user = "user:1";
+            let filter = FilterRequest { user, relation, object_type, ids: &[id], request };
+            says(snapshot.filter(&model, &filter).map(|answers| answers == [true]));
+            let list = ListObjectsRequest { user, relation, object_type, request };
+            says(snapshot.list_objects(&model, &list).map(|objects| objects == [object]));
+            let filter = UserFilter { type_name: "user", relation: None };
+            let list = ListUsersRequest { object, relation, filter, request };
+            let users = snapshot.list_users(&model, &list, &PageRequest::default());
+            says(users.map(|users| users.is_complete && users.items.len() == 1));
+        }
+    }
+}
+
+const DOCS: &str = "model
+  schema 1.1
+type user
+type group
+  relations
+    define member: [user]
+type doc
+  relations
+    define viewer: [user, user with small, group#member]
+    define blocked: [user]
+    define can_read: viewer but not blocked
+condition small(x: int) {
+  x < 10
+}
+";
+
+fn views(count: usize) -> impl Iterator<Item = TupleKey> {
+    (0..count).map(|n| TupleKey::new("user:1", "viewer", format!("doc:{n}")))
+}
+
+#[test]
+fn a_budget_is_for_so_many_steps_of_each_question() {
+    let (store, model) = store(DOCS, views(10));
+    let snapshot = store.snapshot();
+    let list = |max_steps| {
+        let request = limited(0, max_steps);
+        let (user, relation, object_type) = ("user:1", "viewer", "doc");
+        let list = ListObjectsRequest { user, relation, object_type, request };
+        snapshot.list_objects(&model, &list).map(|objects| objects.len())
+    };
+    assert_eq!(list(10), Ok(10));
+    assert_eq!(list(9), Err(RequestError::BudgetExceeded(9)));
+
+    let names: Vec<String> = (0..10).map(|n| format!("doc:{n}")).collect();
+    let all = |max_steps| {
+        let request = limited(0, max_steps);
+        let check = |object| CheckRequest { user: "user:1", relation: "can_read", object, request };
+        let checks: Vec<CheckRequest<'_>> = names.iter().map(|name| check(name)).collect();
+        let single: Vec<_> = checks.iter().map(|check| snapshot.check(&model, check)).collect();
+        assert_eq!(snapshot.batch_check(&model, &checks), single);
+        single
+    };
+    // The relation, the two it is made of, and the user's tuple in both.
+    assert_eq!(all(5), vec![Ok(true); 10]);
+    assert_eq!(all(4), vec![Err(RequestError::BudgetExceeded(4)); 10]);
+}
+
+#[test]
+fn a_caller_is_asked_now_and_then_whether_to_go_on() {
+    // The second document is long to decide: one of its many groups has the user.
+    let mut tuples = vec![TupleKey::new("user:1", "viewer", "doc:first")];
+    for n in 0..3_000 {
+        tuples.push(TupleKey::new(format!("group:{n}#member"), "viewer", "doc:second"));
+    }
+    tuples.push(TupleKey::new("user:1", "member", "group:2999"));
+    let (store, model) = store(DOCS, tuples);
+    let snapshot = store.snapshot();
+    let list = |relation: &str, stop_at: usize, after: Option<&str>| {
+        let calls = AtomicUsize::new(0);
+        let is_over = || calls.fetch_add(1, Ordering::Relaxed) + 1 == stop_at;
+        let request = RequestContext { stop: Some(Stop(&is_over)), ..RequestContext::default() };
+        let list = ListObjectsRequest { user: "user:1", relation, object_type: "doc", request };
+        let page = PageRequest { after, max_results: None };
+        let listing = snapshot.list_objects_page(&model, &list, &page).unwrap();
+        let whole = snapshot.list_objects(&model, &list);
+        (listing, calls.into_inner(), whole.is_ok())
+    };
+    let (whole, calls, _) = list("can_read", 0, None);
+    assert_eq!(whole.items, ["doc:first", "doc:second"]);
+    assert!(whole.is_complete && whole.next.is_none());
+    // Twice: once before each walk, and every 1,024 steps of the long check.
+    assert!((16..=20).contains(&calls), "{calls}");
+
+    let (none, _, _) = list("can_read", 1, None);
+    assert!(none.items.is_empty() && !none.is_complete && none.next.is_none());
+    let (some, _, _) = list("can_read", calls / 2, None);
+    assert_eq!((some.items, some.is_complete), (vec!["doc:first".to_owned()], false));
+    assert_eq!(some.next.as_deref(), Some("doc:first"));
+    let (rest, _, _) = list("can_read", 0, Some("doc:first"));
+    assert_eq!((rest.items, rest.is_complete), (vec!["doc:second".to_owned()], true));
+
+    // A check that is ended does no more: whoever is asked once is not asked again.
+    let check = |stop_at: usize, max_steps: u64| {
+        let calls = AtomicUsize::new(0);
+        let is_over = || calls.fetch_add(1, Ordering::Relaxed) + 1 >= stop_at;
+        let limits = Limits { max_steps, ..Limits::default() };
+        let stop = Some(Stop(&is_over));
+        let request = RequestContext { stop, limits, ..RequestContext::default() };
+        let (user, relation, object) = ("user:1", "can_read", "doc:second");
+        let check = CheckRequest { user, relation, object, request };
+        (snapshot.check(&model, &check), calls.into_inner())
+    };
+    assert!(matches!(check(100, 1_000_000), (Ok(true), 6..=9)));
+    for stop_at in 1..=5 {
+        assert_eq!(check(stop_at, 1_000_000), (Err(RequestError::Stopped), stop_at));
+    }
+    let exceeded = RequestError::BudgetExceeded(2_500);
+    assert_eq!(check(100, 2_500), (Err(exceeded), 2));
+
+    let user_list = |stop_at: usize| {
+        let calls = AtomicUsize::new(0);
+        let is_over = || calls.fetch_add(1, Ordering::Relaxed) + 1 == stop_at;
+        let request = RequestContext { stop: Some(Stop(&is_over)), ..RequestContext::default() };
+        let filter = UserFilter { type_name: "user", relation: None };
+        let (object, relation) = ("doc:second", "viewer");
+        let list = ListUsersRequest { object, relation, filter, request };
+        let users = snapshot.list_users(&model, &list, &PageRequest::default()).unwrap();
+        (users, calls.into_inner())
+    };
+    let (users, calls) = user_list(0);
+    let one = User::Object { type_name: "user".to_owned(), id: "1".to_owned() };
+    assert_eq!((users.items, users.is_complete), (vec![one], true));
+    assert!((4..=10).contains(&calls), "{calls}");
+    let (users, _) = user_list(1);
+    assert!(users.items.is_empty() && !users.is_complete && users.next.is_none());
+}
+
+#[test]
+fn a_page_begins_only_where_a_page_may_end() {
+    let (store, model) = store(DOCS, views(3));
+    let snapshot = store.snapshot();
+    let request = RequestContext::default();
+    let objects = |after: &str| {
+        let (user, relation, object_type) = ("user:1", "viewer", "doc");
+        let list = ListObjectsRequest { user, relation, object_type, request };
+        let page = PageRequest { after: Some(after), max_results: None };
+        snapshot.list_objects_page(&model, &list, &page).map(|listing| listing.items)
+    };
+    assert_eq!(objects("doc:1"), Ok(vec!["doc:2".to_owned()]));
+    for token in ["doc:unheard", "doc1", "group:1", "1", ""] {
+        assert_eq!(objects(token), Err(RequestError::PageToken), "{token}");
+    }
+    let users = |relation: Option<&str>, after: &str| {
+        let filter = UserFilter { type_name: "user", relation: None };
+        let of_groups = UserFilter { type_name: "group", relation };
+        let filter = if relation.is_some() { of_groups } else { filter };
+        let list = ListUsersRequest { object: "doc:1", relation: "viewer", filter, request };
+        let page = PageRequest { after: Some(after), max_results: None };
+        snapshot.list_users(&model, &list, &page).map(|listing| listing.items.len())
+    };
+    assert_eq!(users(None, "user:*"), Ok(1));
+    assert_eq!(users(None, "user:1"), Ok(0));
+    for token in ["user:2", "user1", "user:1#member", "doc:1", ""] {
+        assert_eq!(users(None, token), Err(RequestError::PageToken), "{token}");
+    }
+    for token in ["group:*#member", "group:*", "group:1#member", "group:1"] {
+        assert_eq!(users(Some("member"), token), Err(RequestError::PageToken), "{token}");
+    }
+}
+
+fn context(x: i64) -> Map<String, Value> {
+    json!({ "x": x }).as_object().unwrap().clone()
+}
+
+#[test]
+fn neighbours_of_a_batch_share_only_what_is_the_same_for_both() {
+    let condition = Some(TupleCondition { name: "small".to_owned(), context: Map::new() });
+    let validity = Validity { not_before_micros: Some(5), expires_at_micros: None };
+    let stored = [
+        TupleKey { condition, ..TupleKey::new("user:1", "viewer", "doc:0") },
+        TupleKey { validity, ..TupleKey::new("user:1", "viewer", "doc:1") },
+        TupleKey::new("user:2", "viewer", "doc:2"),
+    ];
+    let (store, model) = store(DOCS, stored);
+    let snapshot = store.snapshot();
+    let (low, again, high) = (context(1), context(1), context(11));
+    let along = [TupleKey::new("user:1", "viewer", "doc:2")];
+    let other = [TupleKey::new("user:1", "blocked", "doc:0")];
+    let invalid = [TupleKey::new("user:1", "none", "doc:0")];
+    let plain = RequestContext::default();
+    let few = Limits { max_steps: 2, ..Limits::default() };
+    let none_along = Limits { max_contextual_tuples: 0, ..Limits::default() };
+    let requests = [
+        plain,
+        RequestContext { context: Some(&low), ..plain },
+        RequestContext { context: Some(&again), ..plain },
+        RequestContext { context: Some(&high), ..plain },
+        RequestContext { context: Some(&low), now_micros: Some(4), ..plain },
+        RequestContext { context: Some(&low), now_micros: Some(5), ..plain },
+        RequestContext { context: Some(&low), contextual_tuples: &along, ..plain },
+        RequestContext { context: Some(&low), contextual_tuples: &other, ..plain },
+        RequestContext { context: Some(&low), contextual_tuples: &invalid, ..plain },
+        RequestContext { context: Some(&low), limits: few, ..plain },
+        RequestContext { contextual_tuples: &along, limits: none_along, ..plain },
+        RequestContext { limits: none_along, ..plain },
+    ];
+    let mut checks = Vec::new();
+    for request in requests {
+        for user in ["user:1", "user:2", "user", "none:1", "group:1#none"] {
+            for relation in ["can_read", "viewer", "none"] {
+                for object in ["doc:0", "doc:1", "doc:2", "doc:3", "doc", "group:1"] {
+                    checks.push(CheckRequest { user, relation, object, request });
+                }
+            }
+        }
+    }
+    let single: Vec<_> = checks.iter().map(|check| snapshot.check(&model, check)).collect();
+    assert_eq!(snapshot.batch_check(&model, &checks), single);
+    let is = |answer: &Result<bool, RequestError>| single.contains(answer);
+    assert!(is(&Ok(true)) && is(&Ok(false)) && is(&Err(RequestError::NoTime)));
+    assert!(is(&Err(RequestError::BudgetExceeded(2))));
+    assert!(is(&Err(RequestError::TooMany { what: "contextual tuples", limit: 0 })));
+    // Each beside each other.
+    let of_one: Vec<CheckRequest<'_>> = requests
+        .iter()
+        .flat_map(|request| {
+            ["doc:0", "doc:1", "doc:2"].map(|object| CheckRequest {
+                user: "user:1",
+                relation: "can_read",
+                object,
+                request: *request,
+            })
+        })
+        .collect();
+    for first in &of_one {
+        for second in &of_one {
+            let both = [*first, *second];
+            let each = both.map(|check| snapshot.check(&model, &check));
+            assert_eq!(snapshot.batch_check(&model, &both), each, "{both:?}");
+        }
+    }
+    // More than are looked for together, of two types by turns.
+    let names: Vec<String> = (0..150).map(|n| format!("doc:{n}")).collect();
+    let mut many: Vec<CheckRequest<'_>> = Vec::new();
+    for (n, object) in names.iter().enumerate() {
+        let check = CheckRequest { user: "user:2", relation: "viewer", object, request: plain };
+        many.push(check);
+        if n % 70 == 69 {
+            many.push(CheckRequest { relation: "member", object: "group:1", ..check });
+        }
+    }
+    let single: Vec<_> = many.iter().map(|check| snapshot.check(&model, check)).collect();
+    assert_eq!(snapshot.batch_check(&model, &many), single);
+}
+
+#[test]
+fn a_user_in_very_many_groups_has_what_they_have() {
+    for count in [4_095_usize, 4_096, 4_097, 5_000] {
+        let mut tuples: Vec<TupleKey> =
+            (0..count).map(|n| TupleKey::new("user:1", "member", format!("group:{n}"))).collect();
+        for (n, group) in [0, 7, count - 1, count].into_iter().enumerate() {
+            let user = format!("group:{group}#member");
+            tuples.push(TupleKey::new(user, "viewer", format!("doc:{n}")));
+        }
+        let (store, model) = store(DOCS, tuples);
+        let snapshot = store.snapshot();
+        let (user, relation, request) = ("user:1", "viewer", RequestContext::default());
+        let ids = ["0", "1", "2", "3"];
+        let filter = FilterRequest { user, relation, object_type: "doc", ids: &ids, request };
+        assert_eq!(snapshot.filter(&model, &filter), Ok(vec![true, true, true, false]), "{count}");
+        for (id, expected) in ids.into_iter().zip([true, true, true, false]) {
+            let object = &format!("doc:{id}");
+            let check = CheckRequest { user, relation, object, request };
+            assert_eq!(snapshot.check(&model, &check), Ok(expected), "{count}");
+        }
+    }
+}
+
+#[test]
+fn expressions_lie_in_each_other_so_deep_and_no_deeper() {
+    // r0 is r1 is r2 and so on; the last takes one relation from another.
+    let asked = |relations: usize| {
+        let mut model = "model\n  schema 1.1\ntype user\ntype doc\n  relations\n".to_owned();
+        for n in 0..relations {
+            model += &format!("    define r{n}: r{}\n", n + 1);
+        }
+        model += &format!("    define r{relations}: yes but not no\n");
+        model += "    define yes: [user]\n    define no: [user]\n";
+        let (store, model) = store(&model, [TupleKey::new("user:1", "yes", "doc:1")]);
+        let request = limited(0, 10_000);
+        let check = CheckRequest { user: "user:1", relation: "r0", object: "doc:1", request };
+        store.snapshot().check(&model, &check)
+    };
+    // Each of the chain, the `but not`, its operand, and the relation's own tuples.
+    assert_eq!(asked(397), Ok(true));
+    assert_eq!(asked(398), Err(RequestError::TooComplex));
+}
+
+#[test]
+fn a_circle_with_a_tuple_that_cannot_be_decided_ends() {
+    const FOLDERS: &str = "model
+  schema 1.1
+type user
+type folder
+  relations
+    define parent: [folder]
+    define viewer: [user, user with small] or viewer from parent
+condition small(x: int) {
+  x < 10
+}
+";
+    let condition = Some(TupleCondition { name: "small".to_owned(), context: Map::new() });
+    let mut tuples = vec![TupleKey { condition, ..TupleKey::new("user:1", "viewer", "folder:2") }];
+    for n in 0..3 {
+        let parent = format!("folder:{}", (n + 1) % 3);
+        tuples.push(TupleKey::new(parent, "parent", format!("folder:{n}")));
+    }
+    tuples.push(TupleKey::new("user:2", "viewer", "folder:1"));
+    let (store, model) = store(FOLDERS, tuples);
+    let snapshot = store.snapshot();
+    let (low, high) = (context(1), context(11));
+    for (context, user, expected) in [
+        (None, "user:1", None),
+        (None, "user:2", Some(true)),
+        (None, "user:3", Some(false)),
+        (Some(&low), "user:1", Some(true)),
+        (Some(&high), "user:1", Some(false)),
+    ] {
+        let request = RequestContext { context, ..RequestContext::default() };
+        for object in ["folder:0", "folder:1", "folder:2"] {
+            let check = CheckRequest { user, relation: "viewer", object, request };
+            assert_eq!(snapshot.check(&model, &check).ok(), expected, "{check:?}");
+        }
+    }
+}
