@@ -360,3 +360,206 @@ fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
     let (numbers, _) = bytes.as_chunks::<4>();
     numbers.iter().map(|bytes| u32::from_le_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{FORMAT, MAGIC, NAMES, NONE, RUN, Snapshot, SnapshotError, WILDCARD, Writer};
+
+    /// What a file says, with right sums whatever it is.
+    #[derive(Clone)]
+    struct File {
+        types: Vec<&'static str>,
+        relations: Vec<&'static str>,
+        /// Of each type.
+        objects: Vec<Vec<&'static str>>,
+        tables: Vec<Table>,
+    }
+
+    #[derive(Clone)]
+    struct Table {
+        key: [u32; 4],
+        forward: (u64, Vec<(u32, Vec<u32>)>),
+        reverse: (u64, Vec<(u32, Vec<u32>)>),
+        guarded: Vec<(u32, u32, &'static str)>,
+    }
+
+    const GUARDED: u32 = 1 << 31;
+    const FOREVER: &str = "[null,{}]";
+
+    impl File {
+        /// Three documents, one of them guarded for its viewer.
+        fn whole() -> Self {
+            let table = Table {
+                key: [0, 0, 1, NONE],
+                forward: (3, vec![(0, vec![0, 1]), (1, vec![1])]),
+                reverse: (4, vec![(0, vec![0]), (1, vec![0, 1, 2 | GUARDED])]),
+                guarded: vec![(2, 1, FOREVER)],
+            };
+            Self {
+                types: vec!["doc", "user"],
+                relations: vec!["viewer", "editor"],
+                objects: vec![vec!["one", "two", "three"], vec!["anne", "bob"]],
+                tables: vec![table],
+            }
+        }
+
+        fn write(&self) -> io::Result<Vec<u8>> {
+            fn names(out: &mut Writer<'_>, names: &[&str]) -> io::Result<()> {
+                out.number(u32::try_from(names.len()).unwrap());
+                for names in names.chunks(NAMES as usize) {
+                    names.iter().for_each(|name| out.number(u32::try_from(name.len()).unwrap()));
+                    names.iter().for_each(|name| out.bytes(name.as_bytes()));
+                    out.end_item()?;
+                }
+                Ok(())
+            }
+            fn rows(
+                out: &mut Writer<'_>,
+                (count, rows): &(u64, Vec<(u32, Vec<u32>)>),
+            ) -> io::Result<()> {
+                out.long(*count);
+                for (row, edges) in rows {
+                    out.number(*row);
+                    out.number(u32::try_from(edges.len()).unwrap());
+                    edges.iter().for_each(|edge| out.number(*edge));
+                    out.end_item()?;
+                }
+                [0, 0].into_iter().for_each(|n| out.number(n));
+                out.end_item()
+            }
+            let mut bytes = Vec::new();
+            let mut out = Writer::begin(&mut bytes, &[&MAGIC[..], &FORMAT.to_le_bytes()].concat())?;
+            out.text("label")?;
+            out.end_block()?;
+            out.long(7);
+            names(&mut out, &self.types)?;
+            names(&mut out, &self.relations)?;
+            self.objects.iter().try_for_each(|objects| names(&mut out, objects))?;
+            out.long(self.tables.len() as u64);
+            for table in &self.tables {
+                table.key.into_iter().for_each(|n| out.number(n));
+                rows(&mut out, &table.forward)?;
+                rows(&mut out, &table.reverse)?;
+                out.long(table.guarded.len() as u64);
+                for (object, subject, guard) in &table.guarded {
+                    out.number(*object);
+                    out.number(*subject);
+                    out.text(guard)?;
+                    out.end_item()?;
+                }
+            }
+            out.end()?;
+            Ok(bytes)
+        }
+
+        fn read(change: impl FnOnce(&mut Self, &mut Table)) -> Result<Snapshot, SnapshotError> {
+            let mut file = Self::whole();
+            let mut table = file.tables.remove(0);
+            change(&mut file, &mut table);
+            file.tables.insert(0, table);
+            Snapshot::decode(&file.write().unwrap(), "label")
+        }
+    }
+
+    #[test]
+    fn a_file_may_say_only_what_can_be() {
+        let whole = File::read(|_, _| ()).unwrap();
+        assert_eq!((whole.tuple_count(), whole.revision().0), (4, 7));
+        assert_eq!(whole.encode("label"), File::whole().write().unwrap());
+        assert!(File::read(|_, table| table.key = [0, 0, 1, 1]).is_ok(), "usersets");
+        let wildcard = File::read(|_, table| {
+            table.key = [0, 0, 1, WILDCARD];
+            table.forward = (2, vec![(0, vec![0]), (2, vec![0])]);
+            table.reverse = (2, vec![(0, vec![0, 2])]);
+            table.guarded.clear();
+        });
+        assert_eq!(wildcard.map(|read| read.tuple_count()).ok(), Some(2));
+        let none = File::read(|_, table| {
+            (table.forward, table.reverse) = ((0, Vec::new()), (0, Vec::new()));
+            table.guarded.clear();
+        });
+        assert_eq!(none.map(|read| read.tuple_count()).ok(), Some(0));
+
+        let refused = |what: &str, change: fn(&mut File, &mut Table)| {
+            assert_eq!(File::read(change).err(), Some(SnapshotError::Damaged), "{what}");
+        };
+        refused("a type twice", |file, _| file.types = vec!["doc", "doc"]);
+        refused("a relation twice", |file, _| file.relations.push("viewer"));
+        refused("an object twice", |file, _| file.objects[0].push("one"));
+        refused("a table twice", |file, table| file.tables.push(table.clone()));
+        refused("no such object type", |_, table| table.key[0] = 2);
+        refused("no such relation", |_, table| table.key[1] = 2);
+        refused("no such subject type", |_, table| table.key[2] = 2);
+        refused("no such relation of usersets", |_, table| table.key[3] = 2);
+        refused("a wildcard's second number", |_, table| table.key[3] = WILDCARD);
+        refused("no such object", |_, table| {
+            table.forward.1[1].0 = 3;
+        });
+        refused("no such subject", |_, table| table.forward.1[1].1[0] = 2);
+        refused("no such object behind", |_, table| {
+            table.reverse.1[1].1[2] = 3 | GUARDED;
+            table.guarded[0].0 = 3;
+        });
+        refused("no such subject behind", |_, table| table.reverse.1[1].0 = 2);
+        refused("rows out of order", |_, table| table.forward.1.swap(0, 1));
+        refused("edges out of order", |_, table| table.forward.1[0].1.swap(0, 1));
+        refused("an edge twice", |_, table| table.forward.1[0].1[0] = 1);
+        refused("an edge twice, in two runs", |_, table| table.forward.1[1].0 = 0);
+        refused("fewer edges than there are", |_, table| table.forward.0 = 2);
+        refused("more edges than there are", |_, table| table.forward.0 = 4);
+        refused("fewer edges back than there are", |_, table| table.reverse.0 = 3);
+        refused("a guarded edge among the plain", |_, table| table.forward.1[0].1[0] |= GUARDED);
+        refused("an edge that has no way back", |_, table| {
+            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![0, 1])]);
+        });
+        refused("a way back without its edge", |_, table| {
+            table.forward = (2, vec![(0, vec![0, 1])]);
+        });
+        refused("a guarded edge without its guard", |_, table| table.guarded.clear());
+        refused("and one plain edge more", |_, table| {
+            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![1]), (2, vec![1])]);
+            table.guarded.clear();
+        });
+        refused("a guard without an edge", |_, table| table.guarded.push((2, 0, FOREVER)));
+        refused("a guard of a plain edge", |_, table| table.guarded[0].0 = 1);
+        refused("a guard twice", |_, table| table.guarded.push((2, 1, FOREVER)));
+        refused("a guard that is none", |_, table| table.guarded[0].2 = "{}");
+        refused("a guard of an edge that is there without", |_, table| {
+            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![1]), (2, vec![1])]);
+        });
+        refused("guards out of order", |_, table| {
+            table.forward = (2, vec![(0, vec![0, 1])]);
+            table.reverse.1[1].1 = vec![0, 1 | GUARDED, 2 | GUARDED];
+            table.guarded.push((1, 1, FOREVER));
+        });
+    }
+
+    #[test]
+    fn a_run_of_edges_has_so_many_and_may_be_followed_by_another() {
+        let of_runs = |lengths: &[usize]| {
+            let count: usize = lengths.iter().sum();
+            let names = (0..count).map(|n| &*n.to_string().leak()).collect();
+            let mut first = 0;
+            let mut runs = Vec::new();
+            for length in lengths {
+                let until = first + u32::try_from(*length).unwrap();
+                runs.push((0, (first..until).collect()));
+                first = until;
+            }
+            let count = u64::from(first);
+            File::read(move |file, table| {
+                file.objects[1] = names;
+                table.forward = (count, runs);
+                table.reverse = (count, (0..first).map(|subject| (subject, vec![0])).collect());
+                table.guarded.clear();
+            })
+        };
+        for lengths in [&[RUN][..], &[3, 2], &[1]] {
+            let read = of_runs(lengths).unwrap();
+            assert_eq!(read.tuple_count(), lengths.iter().sum::<usize>());
+        }
+        assert_eq!(of_runs(&[RUN + 1]).err(), Some(SnapshotError::Damaged));
+    }
+}

@@ -167,7 +167,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use super::{GuardPool, Guards, HeldGuard};
+    use super::{Entry, GuardPool, Guards, HeldGuard};
     use crate::tuple::Validity;
 
     fn until(micros: u32) -> HeldGuard {
@@ -217,5 +217,19 @@ mod tests {
         }
         assert!(pool.known.lock().unwrap().guards.len() < 1_000);
         assert!(Arc::ptr_eq(&kept, &pool.share(until(1))));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_buckets_and_their_directory() {
+        let (pool, mut guards) = (GuardPool::default(), Guards::default());
+        for n in 0..100 {
+            guards.insert(n, 1, pool.share(until(1)));
+        }
+        // At most eight to a bucket on average, four times as many when that is not enough.
+        assert_eq!(guards.bucket_count, 16);
+        let buckets = guards.buckets.pages().flatten().count();
+        assert!(buckets > 8);
+        let entries = buckets * 16 + 100 * size_of::<Entry>();
+        assert_eq!(guards.bytes(), guards.buckets.directory_bytes() + entries);
     }
 }

@@ -322,4 +322,22 @@ mod tests {
         assert_eq!(names.find("second"), Some(1));
         assert_eq!(names.find("given up 7"), None);
     }
+
+    #[test]
+    fn the_bytes_are_those_of_the_texts_the_directory_and_the_index() {
+        let mut names = Names::default();
+        // Two pages of names of one length, a page of two lengths, and a few names behind them.
+        for n in 0..200_usize {
+            let width = if (128..192).contains(&n) { 3 + n % 2 } else { 3 };
+            names.intern(&format!("{n:0width$}"));
+        }
+        let even = 2 * (16 + 64 * 3);
+        let uneven = 16 + 32 * 3 + 32 * 4 + 16 + 64 * 4;
+        let tail = names.tail.capacity() + names.tail_ends.capacity() * 4;
+        assert!(tail >= 8 * 3 + 8 * 4);
+        // Of 200 names, in a table that is at most three quarters full.
+        assert_eq!(names.index.slots.len(), 512);
+        let others = names.pages.directory_bytes() + tail + 512 * 4;
+        assert_eq!(names.bytes(), even + uneven + others);
+    }
 }

@@ -58,3 +58,36 @@ impl<P: Clone + Default> Paged<P> {
         self.groups.len() * (8 + 16 + 24) + pages * size_of::<P>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Paged;
+
+    #[test]
+    fn pages_come_into_being_as_they_are_asked_for_and_versions_share_them() {
+        let mut paged: Paged<u64> = Paged::default();
+        assert_eq!((paged.len(), paged.get(0), paged.directory_bytes()), (0, None, 0));
+        for page in [0, 1, 63, 64, 200] {
+            *paged.make_mut(page).unwrap() = page as u64 + 1;
+        }
+        let old = paged.clone();
+        *paged.make_mut(64).unwrap() = 7;
+        *paged.make_mut(65).unwrap() = 8;
+        for (page, before, after) in
+            [(0, 1, 1), (1, 2, 2), (2, 0, 0), (63, 64, 64), (64, 65, 7), (200, 201, 201)]
+        {
+            assert_eq!((old.get(page), paged.get(page)), (Some(&before), Some(&after)), "{page}");
+        }
+        for absent in [66, 128, 201, 256] {
+            assert_eq!(paged.get(absent), None, "{absent}");
+        }
+        assert_eq!((old.get(65), paged.get(65)), (None, Some(&8)));
+        assert_eq!((old.len(), paged.len()), (201, 201));
+        // A whole group, one of two pages, none, and one up to its ninth.
+        assert_eq!(paged.pages().count(), 64 + 2 + 9);
+        assert_eq!(paged.pages().sum::<u64>(), 1 + 2 + 64 + 7 + 8 + 201);
+        let pages: usize = paged.groups.iter().map(|group| group.capacity()).sum();
+        assert!(pages >= 64 + 2 + 9);
+        assert_eq!(paged.directory_bytes(), 4 * 48 + pages * 8);
+    }
+}

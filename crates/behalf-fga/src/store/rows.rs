@@ -510,7 +510,7 @@ impl BigRow {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Edge, Rows, RowsBuilder};
+    use super::{BigRow, Edge, Rows, RowsBuilder};
 
     /// A small generator: the test must not depend on another crate's stream.
     fn next(seed: &mut u64) -> u32 {
@@ -588,5 +588,44 @@ mod tests {
         assert_eq!(found, far);
         assert_eq!(rows.row(9_000).iter_from(9_001).map(Edge::end).collect::<Vec<_>>(), [9_001]);
         assert_eq!(rows.row(9_000).iter_from(9_002).count(), 0);
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_pages_the_chunks_and_the_directories() {
+        let mut rows = Rows::default();
+        for end in 0..3 {
+            rows.insert(0, Edge::new(end, false));
+        }
+        for end in 0..300 {
+            rows.insert(70, Edge::new(end, false));
+        }
+        // A word of flags, sixteen of ends and three edges; flags, thirty-two and no edge.
+        let pages = 16 + (1 + 16 + 3) * 4 + 16 + (1 + 32) * 4;
+        let chunks = &rows.big_row(70).unwrap().chunks;
+        let edges: usize = chunks.iter().map(|chunk| chunk.capacity() * 4).sum();
+        assert!(edges >= 300 * 4 && chunks.len() >= 2);
+        let big = size_of::<(u32, BigRow)>() + edges + chunks.len() * 48;
+        let directories = rows.pages.directory_bytes() + rows.big.directory_bytes();
+        assert_eq!(rows.bytes(), pages + big + directories);
+    }
+
+    #[test]
+    fn a_row_is_small_until_it_is_in_chunks() {
+        let mut rows = Rows::default();
+        assert!(rows.row(0).is_empty() && rows.row(0).is_small());
+        for end in 0..256 {
+            rows.insert(0, Edge::new(end, false));
+            assert!(!rows.row(0).is_empty() && rows.row(0).is_small());
+        }
+        rows.insert(0, Edge::new(256, false));
+        assert!(!rows.row(0).is_empty() && !rows.row(0).is_small());
+        let chunks = |rows: &Rows| rows.big_row(0).unwrap().chunks.len();
+        assert_eq!(chunks(&rows), 3);
+        for end in 0..257 {
+            assert!(rows.remove(0, end));
+        }
+        assert_eq!((chunks(&rows), rows.len(), rows.next_row(0)), (0, 0, None));
+        assert!(rows.insert(0, Edge::new(9, true)));
+        assert_eq!(rows.find(0, 9), Some(Edge::new(9, true)));
     }
 }

@@ -358,3 +358,31 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Snapshot};
+    use crate::tuple::{TupleKey, Validity};
+
+    #[test]
+    fn a_footprint_is_of_all_names_and_all_tables() {
+        let validity = Validity { expires_at_micros: Some(1), ..Validity::default() };
+        let changes = [
+            TupleKey::new("user:1", "viewer", "doc:1"),
+            TupleKey { validity, ..TupleKey::new("user:2", "viewer", "doc:1") },
+            TupleKey::new("user:1", "member", "group:1"),
+        ]
+        .map(Change::Write);
+        let snapshot = Snapshot::default().with_changes(&changes).unwrap();
+        let footprint = snapshot.footprint();
+        let objects = [0, 1, 2].map(|number| snapshot.objects[number].bytes());
+        let names = [snapshot.types.bytes(), snapshot.relations.bytes()];
+        assert_eq!(footprint.names, names.into_iter().chain(objects).sum::<usize>());
+        let tables = snapshot.tables.iter();
+        let parts = tables
+            .flat_map(|table| [table.forward.bytes(), table.reverse.bytes(), table.guards.bytes()]);
+        let parts: Vec<usize> = parts.collect();
+        assert_eq!(parts.iter().filter(|bytes| **bytes > 0).count(), 5);
+        assert_eq!((footprint.tuples, footprint.edges), (3, parts.iter().sum()));
+    }
+}

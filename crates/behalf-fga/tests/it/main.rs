@@ -19,3 +19,4 @@ mod fuzz_replay;
 mod history;
 mod language;
 mod random;
+mod store;
