@@ -205,6 +205,11 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// True if a bound of the request was reached, so that with another the answer might be another.
+    pub(crate) fn is_bound(&self) -> bool {
+        matches!(self, Self::TooComplex | Self::BudgetExceeded(_) | Self::Stopped)
+    }
+
     /// The code OpenFGA answers with.
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -270,17 +270,22 @@ impl<'a> Evaluator<'a> {
                 Ok(Truth::True) => {}
                 Ok(Truth::False) => return Ok(Truth::False),
                 Ok(Truth::Cycle) => has_cycle = true,
+                Err(error) if error.is_bound() => failure = Some(error),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
         match failure {
+            // The operand might have been false without a cycle.
+            Some(error) if error.is_bound() => Err(error),
             _ if has_cycle => Ok(Truth::Cycle),
             Some(error) => Err(error),
             None => Ok(Truth::True),
         }
     }
 
-    /// Base false or subtract true beats an error; a cycle in either is false.
+    /// Base false or subtract true beats an error; a cycle in either is false. A bound reached in the
+    /// base is an error whatever is subtracted: beyond the bound there may be a cycle, which denies
+    /// what lies above, while a plain false may allow it.
     fn difference(
         &mut self,
         node: &'a Node,
@@ -292,6 +297,7 @@ impl<'a> Evaluator<'a> {
         let base = match self.expr(node, base, object, depth, &mut None) {
             Ok(Truth::True) => None,
             Ok(truth) => return Ok(truth),
+            Err(error) if error.is_bound() => return Err(error),
             Err(error) => Some(error),
         };
         match self.expr(node, subtract, object, depth, &mut None) {

@@ -11,6 +11,7 @@
 )]
 
 mod bounds;
+mod circles;
 mod conditions;
 mod conformance;
 mod dice;
