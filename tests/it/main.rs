@@ -24,6 +24,8 @@ mod connect;
 mod consent;
 mod console;
 mod cross_origin;
+#[path = "../../crates/behalf-fga/tests/it/dice.rs"]
+mod dice;
 mod documents;
 mod exchange;
 mod export;
@@ -38,6 +40,7 @@ mod fga_snapshots;
 mod fga_socket;
 mod fga_surface;
 mod gate;
+mod history_authz;
 mod kill;
 mod ledger;
 mod listener;
@@ -45,6 +48,8 @@ mod metrics;
 mod nodes;
 mod openapi;
 mod outage;
+#[path = "../../crates/behalf-fga/tests/it/history/plain.rs"]
+mod plain;
 mod playground;
 mod projects;
 mod redirect_uri;

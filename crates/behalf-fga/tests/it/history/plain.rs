@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use behalf_fga::Change;
+use behalf_fga::{Change, Snapshot};
 
 use crate::dice::Dice;
 
@@ -99,6 +99,18 @@ impl Plain {
             Change::Write(_) => users.insert(user.clone()),
             Change::Delete(_) => users.remove(user),
         }
+    }
+
+    /// Compares every tuple of a version with what was written.
+    pub(crate) fn check_tuples(&self, snapshot: &Snapshot) {
+        let held: BTreeSet<Key> =
+            snapshot.tuples().map(|tuple| (tuple.object, tuple.relation, tuple.user)).collect();
+        let written = self.0.iter().flat_map(|(object, relations)| {
+            relations.iter().flat_map(move |(relation, users)| {
+                users.iter().map(move |user| (object.clone(), relation.clone(), user.clone()))
+            })
+        });
+        assert!(held == written.collect(), "the store is not what was written");
     }
 
     /// Compares a list of the documents that the user can read with the definition, on a sample of
