@@ -4,11 +4,12 @@
 //!
 //! `BEHALF_POWER_CUTS` asks for more cuts, `BEHALF_SEED` for others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use behalf_core::{ClientId, DangerousSeededRng, Rng, TenantId, Timestamp};
+use behalf_store::fga::{self, FgaLogRow, FgaStoreRow};
 use behalf_store::identity::{clients, users};
 use behalf_store::{DangerSynchronous, SqliteOptions, Storage, UnitOfWork};
 
@@ -58,6 +59,9 @@ async fn cut_the_power(danger_synchronous: DangerSynchronous) -> Outcome {
     let watch = Watch::folder(dir.path());
     let options = SqliteOptions { danger_synchronous, vfs: Some(vfs::NAME) };
     let storage = Storage::open_sqlite(dir.path(), options, Timestamp::from_secs(1)).unwrap();
+    for writer in 0..WRITERS {
+        create_store(&storage, writer).await;
+    }
     let begun = watch.len();
     write_units(&storage, &watch, dir.path()).await;
     let operations = watch.operations();
@@ -95,6 +99,39 @@ fn account(number: usize) -> String {
     format!("account-{number}")
 }
 
+/// The store of tuples that only this writer writes to.
+fn store_of(writer: usize) -> String {
+    format!("store-{writer}")
+}
+
+/// A write of tuples as the log has it.
+fn log_row(number: usize) -> FgaLogRow {
+    FgaLogRow {
+        revision: i64::try_from(number / WRITERS + 1).unwrap(),
+        changes: format!("[{number}]"),
+        actor: String::new(),
+        reason: String::new(),
+        txn: number.to_string(),
+        at: Timestamp::from_secs(1),
+    }
+}
+
+async fn create_store(storage: &Storage, writer: usize) {
+    let now = Timestamp::from_secs(1);
+    let row = FgaStoreRow {
+        store_id: store_of(writer),
+        name: store_of(writer),
+        subject: String::new(),
+        revision: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    let rng = DangerousSeededRng::new(u64::try_from(writer).unwrap());
+    let mut unit = UnitOfWork::new(now, &rng);
+    unit.add(fga::insert_store(&tenant(), &row));
+    storage.commit(unit).await.unwrap();
+}
+
 /// Writes units, several at once, marks each when it is acknowledged, and checkpoints in between as
 /// a busy server does.
 async fn write_units(storage: &Storage, watch: &Arc<Watch>, dir: &Path) {
@@ -111,6 +148,9 @@ async fn write_units(storage: &Storage, watch: &Arc<Watch>, dir: &Path) {
                 unit.add(clients::insert(&tenant(), &client(number), None, &settings, now));
                 let epoch = Timestamp::from_secs(0);
                 unit.add(users::count_failure(&tenant(), &account(number), "::1", epoch, now));
+                for statement in fga::append_log(&tenant(), &store_of(writer), &log_row(number)) {
+                    unit.add(statement);
+                }
                 storage.commit(unit).await.unwrap();
                 watch.mark(number);
                 if number % 30 == 29 {
@@ -209,13 +249,25 @@ async fn check(dir: &Path, acknowledged: &[usize]) -> (usize, usize) {
     let options = SqliteOptions::default();
     let storage = Storage::open_sqlite(dir, options, Timestamp::from_secs(1)).unwrap();
     let (mut lost, mut halved) = (0, 0);
+    let mut logged = BTreeSet::new();
+    for writer in 0..WRITERS {
+        let log = fga::list_log(&storage, &tenant(), &store_of(writer), 0, 1_000).await.unwrap();
+        let written: Vec<_> = (writer..UNITS).step_by(WRITERS).take(log.len()).collect();
+        // What is there is how the writer's history began, and the head stands at its end.
+        assert_eq!(log, written.iter().map(|number| log_row(*number)).collect::<Vec<_>>());
+        let head = fga::find_head(&storage, &tenant(), &store_of(writer), 0).await.unwrap();
+        // The stores were there before the first unit.
+        lost += usize::from(head.is_none());
+        assert_eq!(head.map_or(0, |head| head.revision), i64::try_from(log.len()).unwrap());
+        logged.extend(written);
+    }
     for number in 0..UNITS {
         let has_client = clients::find(&storage, &tenant(), &client(number)).await.unwrap();
         let has_account =
             users::find_failures(&storage, &tenant(), &account(number), "::1").await.unwrap();
-        match (has_client.is_some(), has_account.is_some()) {
-            (true, true) => {}
-            (false, false) => lost += usize::from(acknowledged.contains(&number)),
+        match (has_client.is_some(), has_account.is_some(), logged.contains(&number)) {
+            (true, true, true) => {}
+            (false, false, false) => lost += usize::from(acknowledged.contains(&number)),
             _ => halved += 1,
         }
     }
