@@ -145,7 +145,10 @@ fn history(options: &Options) -> anyhow::Result<String> {
     let settings =
         [("BEHALF_HISTORY_WRITES", "6000".to_owned()), ("BEHALF_SEED", seed.to_string())];
     let engine = test("behalf-fga", "history::", &settings)?;
-    Ok(lines(&engine, "history: ").join("; "))
+    let service = test("behalf-tests", "history_authz::", &settings)?;
+    let told = [engine, service];
+    let told: Vec<&str> = told.iter().flat_map(|text| lines(text, "history: ")).collect();
+    Ok(told.join("; "))
 }
 
 fn fuzz(options: &Options) -> anyhow::Result<String> {
