@@ -37,7 +37,9 @@ type b
 type c
   relations
     define up: [b]
+    define same: [c]
     define low: mid from up
+    define twice: low and low from same
 type d
   relations
     define up: [c]
@@ -57,6 +59,7 @@ fn a_way_may_have_fewer_hops_than_the_limit_whoever_asks() {
         ("a:1", "up", "b:1"),
         ("b:1", "up", "c:1"),
         ("c:1", "up", "d:1"),
+        ("c:1", "same", "c:1"),
         ("c:1", "near", "e:1"),
         ("d:1", "far", "e:1"),
     ];
@@ -66,6 +69,8 @@ fn a_way_may_have_fewer_hops_than_the_limit_whoever_asks() {
         ("a:1", "top", 0),
         ("b:1", "mid", 1),
         ("c:1", "low", 2),
+        // The same pair twice, the second time one hop further.
+        ("c:1", "twice", 3),
         ("d:1", "low", 3),
         ("e:1", "near_first", 4),
         ("e:1", "far_first", 4),
@@ -407,6 +412,121 @@ condition small(x: int) {
         for object in ["folder:0", "folder:1", "folder:2"] {
             let check = CheckRequest { user, relation: "viewer", object, request };
             assert_eq!(snapshot.check(&model, &check).ok(), expected, "{check:?}");
+        }
+    }
+}
+
+/// What one user may do to an object, asked in every way; all say the same, or the test fails.
+fn ask(
+    (store, model): &(FgaStore, Arc<StoreModel>),
+    (user, relation, object): (&str, &str, &str),
+    request: RequestContext<'_>,
+) -> Result<bool, RequestError> {
+    let snapshot = store.snapshot();
+    let check = CheckRequest { user, relation, object, request };
+    let answer = snapshot.check(model, &check);
+    assert_eq!(snapshot.batch_check(model, &[check, check]), [answer.clone(), answer.clone()]);
+    let (object_type, id) = object.split_once(':').unwrap();
+    let filter = FilterRequest { user, relation, object_type, ids: &[id], request };
+    assert_eq!(snapshot.filter(model, &filter).map(|answers| answers == [true]), answer);
+    let list = ListObjectsRequest { user, relation, object_type, request };
+    let listed = snapshot.list_objects(model, &list);
+    if let (Ok(objects), Ok(is_allowed)) = (&listed, &answer) {
+        assert_eq!(objects.iter().any(|listed| listed == object), *is_allowed, "{check:?}");
+        let candidates = snapshot.list_candidates(model, &list).unwrap();
+        let is_candidate = |object: &String| {
+            candidates.iter().any(|id| object.strip_prefix(object_type) == Some(&format!(":{id}")))
+        };
+        assert!(objects.iter().all(is_candidate), "{objects:?} of {candidates:?}");
+    }
+    let filter = UserFilter { type_name: "user", relation: None };
+    let list = ListUsersRequest { object, relation, filter, request };
+    let users = snapshot.list_users(model, &list, &PageRequest::default());
+    let is_user = |listed: &User| [user, "user:*"].contains(&listed.to_string().as_str());
+    let is_listed = users.map(|users| users.items.iter().any(is_user));
+    assert_eq!(is_listed, answer, "{check:?}");
+    answer
+}
+
+#[test]
+fn a_circle_of_unions_costs_no_hops_and_one_with_an_and_does() {
+    const FOLDERS: &str = "model
+  schema 1.1
+type user
+type folder
+  relations
+    define parent: [folder]
+    define open: [user:*]
+    define viewer: [user] or viewer from parent
+    define reader: [user] or (reader from parent and open)
+    define visitor: viewer but not reader
+";
+    let mut tuples = Vec::new();
+    for n in 0..40 {
+        tuples.push(TupleKey::new("user:*", "open", format!("folder:{n}")));
+        tuples.push(TupleKey::new(format!("folder:{n}"), "parent", format!("folder:{}", n + 1)));
+    }
+    tuples.push(TupleKey::new("user:1", "viewer", "folder:0"));
+    tuples.push(TupleKey::new("user:1", "reader", "folder:0"));
+    let world = store(FOLDERS, tuples);
+    // With a tuple of its own, a request is answered in another way.
+    let along = [TupleKey::new("user:9", "viewer", "folder:none")];
+    for contextual_tuples in [&[][..], &along] {
+        let request = RequestContext { contextual_tuples, ..RequestContext::default() };
+        for hops in [0, 1, 23, 24, 25, 39] {
+            let object = &format!("folder:{hops}");
+            assert_eq!(ask(&world, ("user:1", "viewer", object), request), Ok(true), "{hops}");
+            assert_eq!(ask(&world, ("user:2", "viewer", object), request), Ok(false), "{hops}");
+            let (store, model) = &world;
+            let check = CheckRequest { user: "user:1", relation: "reader", object, request };
+            let is_far = hops >= Limits::default().resolve_node_limit;
+            let expected = if is_far { Err(RequestError::TooComplex) } else { Ok(true) };
+            assert_eq!(store.snapshot().check(model, &check), expected, "{hops}");
+            let filter = UserFilter { type_name: "user", relation: None };
+            let list = ListUsersRequest { object, relation: "reader", filter, request };
+            let users = store.snapshot().list_users(model, &list, &PageRequest::default());
+            assert_eq!(users.map(|users| users.items.len() == 1), expected, "{hops}");
+        }
+    }
+}
+
+#[test]
+fn a_tuple_sent_along_stands_before_the_stored_one_of_the_same_user() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type doc
+  relations
+    define viewer: [user, user with small, user:*, user:* with small]
+    define can_read: viewer
+    define can_see: viewer and can_read
+condition small(x: int) {
+  x < 10
+}
+";
+    let small = |user: &str| {
+        let condition = Some(TupleCondition { name: "small".to_owned(), context: Map::new() });
+        TupleKey { condition, ..TupleKey::new(user, "viewer", "doc:1") }
+    };
+    let plain = |user: &str| TupleKey::new(user, "viewer", "doc:1");
+    let high = context(11);
+    // A user's tuple hides the stored one; a wildcard's is one more.
+    for (stored, along, expected) in [
+        (plain("user:1"), small("user:1"), false),
+        (small("user:1"), plain("user:1"), true),
+        (plain("user:2"), small("user:1"), false),
+        (plain("user:*"), small("user:*"), true),
+        (small("user:*"), plain("user:*"), true),
+        (small("user:*"), small("user:*"), false),
+        (plain("user:*"), small("user:1"), true),
+    ] {
+        let world = store(DOCS, [stored.clone()]);
+        let contextual_tuples = std::slice::from_ref(&along);
+        let request =
+            RequestContext { context: Some(&high), contextual_tuples, ..RequestContext::default() };
+        for relation in ["viewer", "can_read", "can_see"] {
+            let answer = ask(&world, ("user:1", relation, "doc:1"), request);
+            assert_eq!(answer, Ok(expected), "{relation} by {stored} and {along}");
         }
     }
 }

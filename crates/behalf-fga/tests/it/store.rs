@@ -453,3 +453,31 @@ fn a_disk_that_fails_is_said_to() {
     let mut output = Failing { bytes: &[], left: bytes.len() };
     assert!(snapshot.write_to("label", &mut output).is_ok());
 }
+
+/// The sizes of what it is given.
+#[derive(Default)]
+struct Sizes(Vec<usize>);
+
+impl io::Write for Sizes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_large_store_is_written_in_pieces() {
+    let (mut store, _) = store();
+    let tuples = (0..30_000).map(|n| tuple(&format!("doc:{n:020}#viewer@user:{}", n % 50)));
+    let changes: Vec<Change> = tuples.map(Change::Write).collect();
+    store.apply(&changes).unwrap();
+    let mut sizes = Sizes::default();
+    store.snapshot().write_to("label", &mut sizes).unwrap();
+    let whole: usize = sizes.0.iter().sum();
+    assert_eq!(whole, store.snapshot().encode("label").len());
+    assert!(whole > 1_000_000 && sizes.0.iter().all(|size| *size < 300_000), "{:?}", sizes.0);
+}
