@@ -530,3 +530,41 @@ condition small(x: int) {
         }
     }
 }
+
+#[test]
+fn what_one_part_of_a_request_left_open_is_looked_at_by_the_next() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type folder
+  relations
+    define parent: [folder]
+    define viewer: [user] or viewer from parent
+type doc
+  relations
+    define parent: [folder]
+    define own: [user]
+    define viewer: viewer from parent or own
+";
+    // The first documents have the user themselves, so the folders above theirs need not be looked
+    // at; those after them, more than are worked on together, have the user by those alone.
+    let mut tuples = Vec::new();
+    for n in 0..256 {
+        let (doc, folder) = (format!("doc:{n}"), format!("folder:{}", n % 128));
+        tuples.push(TupleKey::new(&*folder, "parent", &*doc));
+        let above = format!("folder:above-{}", n % 128);
+        if n < 128 {
+            tuples.push(TupleKey::new("user:1", "own", doc));
+            tuples.push(TupleKey::new(above, "parent", folder));
+        } else if n % 3 > 0 {
+            tuples.push(TupleKey::new("user:1", "viewer", above));
+        }
+    }
+    let (store, model) = store(DOCS, tuples);
+    let ids: Vec<String> = (0..256).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (user, relation, request) = ("user:1", "viewer", RequestContext::default());
+    let filter = FilterRequest { user, relation, object_type: "doc", ids: &ids, request };
+    let expected: Vec<bool> = (0..256).map(|n| n < 128 || n % 3 > 0).collect();
+    assert_eq!(store.snapshot().filter(&model, &filter), Ok(expected));
+}
