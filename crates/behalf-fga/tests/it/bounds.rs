@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use behalf_fga::{
-    AuthorizationModel, Change, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
-    ListUsersRequest, PageRequest, RequestContext, RequestError, Stop, StoreModel, TupleCondition,
-    TupleKey, User, UserFilter, Validity,
+    AccessDiff, AuthorizationModel, Change, CheckRequest, FgaStore, FilterRequest, Limits,
+    ListObjectsRequest, ListUsersRequest, PageRequest, RequestContext, RequestError, Side, Stop,
+    StoreModel, TupleCondition, TupleKey, User, UserFilter, Validity,
 };
 use serde_json::{Map, Value, json};
 
@@ -567,4 +567,113 @@ type doc
     let filter = FilterRequest { user, relation, object_type: "doc", ids: &ids, request };
     let expected: Vec<bool> = (0..256).map(|n| n < 128 || n % 3 > 0).collect();
     assert_eq!(store.snapshot().filter(&model, &filter), Ok(expected));
+}
+
+#[test]
+fn a_circle_stays_one_for_what_is_asked_after_it() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type group
+  relations
+    define member: [user, group#member]
+type doc
+  relations
+    define first: [group#member]
+    define second: [group#member]
+    define third: [group#member]
+    define own: [user]
+    define viewer: (first or second or own) but not third
+";
+    // The second group leads into a circle, and then to the group that is known from the first.
+    let tuples = [
+        ("group:y#member", "member", "group:x"),
+        ("group:x#member", "member", "group:y"),
+        ("group:known#member", "member", "group:x"),
+        ("user:9", "member", "group:known"),
+        ("group:known#member", "first", "doc:1"),
+        ("group:x#member", "second", "doc:1"),
+        ("group:y#member", "third", "doc:1"),
+        ("user:1", "own", "doc:1"),
+    ];
+    let world = store(DOCS, tuples.map(|(u, r, o)| TupleKey::new(u, r, o)));
+    let request = RequestContext::default();
+    assert_eq!(ask(&world, ("user:1", "viewer", "doc:1"), request), Ok(false));
+}
+
+#[test]
+fn a_hop_out_of_a_circle_counts_and_one_within_does_not() {
+    const FOLDERS: &str = "model
+  schema 1.1
+type user
+type group
+  relations
+    define member: [user]
+type folder
+  relations
+    define parent: [folder]
+    define viewer: [user, group#member] or viewer from parent
+";
+    let tuples = [
+        ("folder:0", "parent", "folder:1"),
+        ("user:1", "viewer", "folder:0"),
+        ("folder:2", "parent", "folder:3"),
+        ("group:1#member", "viewer", "folder:2"),
+        ("user:1", "member", "group:1"),
+    ];
+    let world = store(FOLDERS, tuples.map(|(u, r, o)| TupleKey::new(u, r, o)));
+    for (object, hops) in [("folder:0", 0), ("folder:1", 0), ("folder:2", 1), ("folder:3", 1)] {
+        for limit in 1..4 {
+            let (store, model) = &world;
+            let request = limited(limit, 1_000);
+            let check = CheckRequest { user: "user:1", relation: "viewer", object, request };
+            let is_far = hops >= limit;
+            let expected = if is_far { Err(RequestError::TooComplex) } else { Ok(true) };
+            assert_eq!(store.snapshot().check(model, &check), expected, "{object} {limit}");
+        }
+    }
+}
+
+#[test]
+fn who_is_left_out_of_a_wildcard_is_said_and_what_a_change_gives() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type doc
+  relations
+    define blocked: [user]
+    define open: [user, user:*]
+    define viewer: open but not blocked
+";
+    let tuples = [
+        ("user:*", "open", "doc:1"),
+        ("user:1", "blocked", "doc:1"),
+        ("user:2", "blocked", "doc:2"),
+        ("user:2", "open", "doc:2"),
+    ];
+    let (store, model) = store(DOCS, tuples.map(|(u, r, o)| TupleKey::new(u, r, o)));
+    let (before, request) = (store.snapshot(), RequestContext::default());
+    let excluded = |object: &str| {
+        let filter = UserFilter { type_name: "user", relation: None };
+        let list = ListUsersRequest { object, relation: "viewer", filter, request };
+        let users = before.list_excluded_users(&model, &list).unwrap();
+        users.iter().map(User::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(excluded("doc:1"), ["user:1"]);
+    assert_eq!(excluded("doc:2"), Vec::<String>::new());
+
+    let changes = ["doc:2", "doc:3"].map(|object| {
+        let tuple = TupleKey::new("user:1", "open", object);
+        Change::Write(tuple)
+    });
+    let delete = TupleKey::new("user:1", "blocked", "doc:1").delete_key();
+    let after = before.with_changes(&[&changes[..], &[Change::Delete(delete)]].concat()).unwrap();
+    let side = |snapshot| Side { snapshot, model: &model };
+    let (user, relation, object_type) = ("user:1", "viewer", "doc");
+    let list = ListObjectsRequest { user, relation, object_type, request };
+    let gained = AccessDiff::of_objects(side(&before), side(&after), &list).unwrap();
+    assert_eq!(gained.gained, ["doc:1", "doc:2", "doc:3"]);
+    assert_eq!(gained.lost, Vec::<String>::new());
+    let lost = AccessDiff::of_objects(side(&after), side(&before), &list).unwrap();
+    assert_eq!((lost.gained, lost.lost), (gained.lost, gained.gained));
 }
