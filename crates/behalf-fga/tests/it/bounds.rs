@@ -677,3 +677,56 @@ type doc
     let lost = AccessDiff::of_objects(side(&after), side(&before), &list).unwrap();
     assert_eq!((lost.gained, lost.lost), (gained.lost, gained.gained));
 }
+
+#[test]
+fn what_unions_decide_takes_no_step_of_the_budget() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type agent
+type group
+  relations
+    define member: [user, group#member]
+type folder
+  relations
+    define parent: [folder]
+    define viewer: [user, user:*, group#member] or viewer from parent
+type doc
+  relations
+    define parent: [folder]
+    define editor: [user]
+    define viewer: editor or viewer from parent
+";
+    let tuples = [
+        ("user:1", "member", "group:inner"),
+        ("group:inner#member", "member", "group:outer"),
+        ("group:outer#member", "viewer", "folder:top"),
+        ("folder:top", "parent", "folder:below"),
+        ("folder:below", "parent", "doc:0"),
+        ("user:1", "editor", "doc:1"),
+        ("user:2", "viewer", "folder:other"),
+        ("folder:other", "parent", "doc:2"),
+        ("user:*", "viewer", "folder:open"),
+        ("folder:open", "parent", "doc:3"),
+    ];
+    let (store, model) = store(DOCS, tuples.map(|(u, r, o)| TupleKey::new(u, r, o)));
+    let snapshot = store.snapshot();
+    // These are found without the evaluator, which would say at its first step that it may not.
+    let request = limited(0, 0);
+    for (user, expected) in [
+        ("user:1", [true, true, false, true]),
+        ("user:2", [false, false, true, true]),
+        ("user:3", [false, false, false, true]),
+        ("agent:1", [false; 4]),
+    ] {
+        let relation = "viewer";
+        let ids = ["0", "1", "2", "3"];
+        for (id, expected) in ids.into_iter().zip(expected) {
+            let object = &format!("doc:{id}");
+            let check = CheckRequest { user, relation, object, request };
+            assert_eq!(snapshot.check(&model, &check), Ok(expected), "{user} {object}");
+        }
+        let filter = FilterRequest { user, relation, object_type: "doc", ids: &ids, request };
+        assert_eq!(snapshot.filter(&model, &filter), Ok(expected.to_vec()), "{user}");
+    }
+}
