@@ -730,3 +730,36 @@ type doc
         assert_eq!(snapshot.filter(&model, &filter), Ok(expected.to_vec()), "{user}");
     }
 }
+
+#[test]
+fn a_condition_on_a_way_that_leads_to_no_such_user_is_not_looked_at() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type agent
+type doc
+  relations
+    define by_agent: [agent with small]
+    define viewer: [user] or by_agent
+condition small(x: int) {
+  x < 10
+}
+";
+    let condition = Some(TupleCondition { name: "small".to_owned(), context: Map::new() });
+    let (store, model) = store(
+        DOCS,
+        [
+            TupleKey::new("user:1", "viewer", "doc:1"),
+            TupleKey { condition, ..TupleKey::new("agent:1", "by_agent", "doc:1") },
+        ],
+    );
+    let users = |type_name| {
+        let filter = UserFilter { type_name, relation: None };
+        let (object, relation, request) = ("doc:1", "viewer", RequestContext::default());
+        let list = ListUsersRequest { object, relation, filter, request };
+        let users = store.snapshot().list_users(&model, &list, &PageRequest::default());
+        users.map(|users| users.items.len())
+    };
+    assert_eq!(users("user"), Ok(1));
+    assert!(matches!(users("agent"), Err(RequestError::Condition { .. })));
+}
