@@ -100,12 +100,17 @@ fn is_of_tuples(steps: &[Step]) -> bool {
 /// A node and all it depends on.
 fn below(model: &StoreModel, root: NodeId) -> Vec<NodeId> {
     let mut found = vec![root];
+    let mut is_found = vec![false; model.nodes.len()];
+    if let Some(root) = is_found.get_mut(root.0 as usize) {
+        *root = true;
+    }
     let mut next = 0;
     while let Some(id) = found.get(next).copied() {
         next += 1;
         let Some(node) = model.node(id) else { continue };
         model.for_each_reference(node, &node.expr, Place::Enough, &mut |to, _, _| {
-            if !found.contains(&to) {
+            let is_known = is_found.get_mut(to.0 as usize);
+            if is_known.is_some_and(|is_known| !std::mem::replace(is_known, true)) {
                 found.push(to);
             }
         });
