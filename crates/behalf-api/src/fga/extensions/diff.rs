@@ -10,6 +10,7 @@ use super::Answered;
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::error::FgaError;
 use crate::fga::json::{Ask, Diff, FgaBody};
+use crate::fga::ops::in_the_background;
 
 /// Changes in one dry run at most.
 const MAX_CHANGES: usize = 10_000;
@@ -31,11 +32,7 @@ pub(super) async fn diff(
     };
     let at = ask.at(&call, &store_id).await?;
     let stamp = Stamp::of(store_id, &at);
-    let compared = tokio::task::spawn_blocking(move || compare(&at, body)).await;
-    let diff = compared.map_err(|error| {
-        tracing::error!(%error, "a dry run ended early");
-        FgaError::new(4000, "Internal Server Error")
-    })??;
+    let diff = in_the_background(move || Ok(compare(&at, body))).await??;
     let json = json!({"gained": diff.gained, "lost": diff.lost});
     Ok(Answer::new(json, stamp).http(StatusCode::OK, Value::clone))
 }
