@@ -207,7 +207,12 @@ pub enum RequestError {
 impl RequestError {
     /// True if a bound of the request was reached, so that with another the answer might be another.
     pub(crate) fn is_bound(&self) -> bool {
-        matches!(self, Self::TooComplex | Self::BudgetExceeded(_) | Self::Stopped)
+        matches!(self, Self::TooComplex) || self.is_end()
+    }
+
+    /// True if the request may do no more work.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, Self::Stopped | Self::BudgetExceeded(_))
     }
 
     /// The code OpenFGA answers with.

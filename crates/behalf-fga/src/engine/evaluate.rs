@@ -476,11 +476,6 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// True if the request may do no more work.
-fn is_end(failure: &RequestError) -> bool {
-    matches!(failure, RequestError::Stopped | RequestError::BudgetExceeded(_))
-}
-
 fn truth(holds: bool) -> Truth {
     if holds { Truth::True } else { Truth::False }
 }
@@ -501,7 +496,7 @@ impl Any {
             Ok(Truth::True) => self.is_true = true,
             Ok(Truth::False) => {}
             Ok(Truth::Cycle) => self.has_cycle = true,
-            Err(failure) if is_end(&failure) => {
+            Err(failure) if failure.is_end() => {
                 self.failure = Some(failure);
                 return true;
             }
