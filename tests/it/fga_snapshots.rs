@@ -31,21 +31,21 @@ condition in_time(now: timestamp, until: timestamp) {
 }
 ";
 const PLENTY: u64 = 1 << 30;
-const ACTOR: Actor = Actor::Anonymous;
+pub(crate) const ACTOR: Actor = Actor::Anonymous;
 
 /// A database in a folder, and services that are opened on it one after the other.
-struct World {
-    folder: tempfile::TempDir,
-    storage: Storage,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) storage: Storage,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { storage: database(folder.path()), folder }
     }
 
-    async fn open(&self) -> Authz {
+    pub(crate) async fn open(&self) -> Authz {
         self.open_within(PLENTY).await
     }
 
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// A service that knows of no files.
-    async fn replayed(&self) -> Authz {
+    pub(crate) async fn replayed(&self) -> Authz {
         open(&self.storage, None, PLENTY).await
     }
 
@@ -63,11 +63,15 @@ impl World {
     }
 }
 
-fn database(folder: &Path) -> Storage {
+pub(crate) fn database(folder: &Path) -> Storage {
     Storage::open_sqlite(folder, SqliteOptions::default(), START).unwrap()
 }
 
-async fn open(storage: &Storage, snapshots: Option<PathBuf>, memory_bytes: u64) -> Authz {
+pub(crate) async fn open(
+    storage: &Storage,
+    snapshots: Option<PathBuf>,
+    memory_bytes: u64,
+) -> Authz {
     let parts = AuthzParts {
         storage: storage.clone(),
         clock: Arc::new(ManualClock::new(START)),
@@ -80,13 +84,13 @@ async fn open(storage: &Storage, snapshots: Option<PathBuf>, memory_bytes: u64) 
     Authz::open(parts).await.unwrap()
 }
 
-async fn store(authz: &Authz) -> String {
+pub(crate) async fn store(authz: &Authz) -> String {
     let id = authz.create_store("documents", &ACTOR).await.unwrap().id;
     authz.write_model(&id, AuthorizationModel::validate_dsl(MODEL).unwrap(), &ACTOR).await.unwrap();
     id
 }
 
-fn tuple(user: &str, relation: &str, object: &str) -> TupleKey {
+pub(crate) fn tuple(user: &str, relation: &str, object: &str) -> TupleKey {
     TupleKey::new(user, relation, object)
 }
 
@@ -105,7 +109,7 @@ async fn import(authz: &Authz, store: &str, tuples: impl IntoIterator<Item = Tup
     authz.import(store, tuples, Author::from(&ACTOR)).await.unwrap();
 }
 
-async fn check(authz: &Authz, store: &str, user: &str, object: &str) -> bool {
+pub(crate) async fn check(authz: &Authz, store: &str, user: &str, object: &str) -> bool {
     let query = Query { store_id: store, model_id: None };
     let request = RequestContext::default();
     authz.check(query, user, "viewer", object, request).await.unwrap().value
@@ -125,7 +129,7 @@ async fn read(authz: &Authz, store: &str, filter: &TupleFilter, limit: usize) ->
 }
 
 /// What a service says of a store: its revision and its tuples, in the order of pages.
-async fn told(authz: &Authz, store: &str) -> (u64, Vec<TupleKey>) {
+pub(crate) async fn told(authz: &Authz, store: &str) -> (u64, Vec<TupleKey>) {
     let revision = authz.snapshot(store).await.unwrap().revision().0;
     (revision, read(authz, store, &TupleFilter::default(), 7).await)
 }

@@ -40,6 +40,7 @@ mod fga_snapshots;
 mod fga_socket;
 mod fga_surface;
 mod gate;
+mod group_commit;
 mod history_authz;
 mod kill;
 mod ledger;

@@ -4,6 +4,7 @@ use behalf_fga::{TupleFilter, TupleKey};
 
 use crate::Authz;
 use crate::error::AuthzError;
+use crate::state::Writer;
 use crate::write::Author;
 
 /// Tuples that are deleted in one commit.
@@ -22,8 +23,12 @@ impl Authz {
         tuples: Vec<TupleKey>,
         author: Author<'_>,
     ) -> Result<(usize, u64), AuthzError> {
-        let plan = || self.plan_import(store_id, tuples.clone(), author.actor);
-        self.write_planned(store_id, plan, author.reason).await
+        let look = |writer: &mut Writer| {
+            let model = writer.model(store_id, None)?;
+            let now = Some(self.now().as_micros());
+            Ok(writer.fga.plan_import(&model, tuples.clone(), now)?)
+        };
+        self.write_planned(store_id, look, author).await
     }
 
     /// Deletes every tuple that the filter admits, in commits of a bounded size; returns how many
@@ -39,8 +44,10 @@ impl Authz {
     ) -> Result<(usize, u64), AuthzError> {
         let mut deleted: usize = 0;
         loop {
-            let plan = || self.plan_delete_by(store_id, filter, author);
-            let (count, revision) = self.write_planned(store_id, plan, author.reason).await?;
+            let look = |writer: &mut Writer| {
+                Ok(writer.fga.snapshot().deletes(filter).take(CHUNK).collect())
+            };
+            let (count, revision) = self.write_planned(store_id, look, author).await?;
             deleted = deleted.saturating_add(count);
             if count < CHUNK {
                 return Ok((deleted, revision));
@@ -60,14 +67,5 @@ impl Authz {
         let snapshot = self.snapshot(store_id).await?;
         let count = snapshot.deletes(filter).count();
         Ok((count, snapshot.revision().0))
-    }
-
-    async fn plan_delete_by(
-        &self,
-        store_id: &str,
-        filter: &TupleFilter,
-        author: Author<'_>,
-    ) -> Result<Option<crate::PlannedWrite>, AuthzError> {
-        self.plan_deletes(store_id, filter, CHUNK, author.actor).await
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! The engine (`behalf-fga`) decides in memory; this crate makes its state durable and knows
 //! neither HTTP nor SQL. A write is planned against the newest version while its store is held,
-//! committed with the events that record it, and only then published to readers.
+//! committed with the events that record it, and only then published to readers; writes that arrive
+//! together share a commit.
 
 mod assertions;
 mod bulk;
 mod changes;
 mod error;
 mod files;
+mod group;
 mod head;
 mod memory;
 mod merge;

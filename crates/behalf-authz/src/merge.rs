@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use behalf_core::Actor;
 use behalf_fga::{Change, DeleteKey, StoreModel, TupleKey};
 
 use crate::Authz;
 use crate::error::AuthzError;
 use crate::state::Writer;
-use crate::write::{Author, PlannedWrite};
+use crate::write::Author;
 
 /// Changes that one commit takes.
 const MAX_CHANGES: usize = 1_000;
@@ -69,30 +68,15 @@ impl Authz {
             return Err(AuthzError::TooMany { what: "changes", limit: MAX_CHANGES });
         }
         let merged = Mutex::new(Merged::default());
-        let keep = |now: Merged| *merged.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        let plan = async || {
-            let (now, planned) = self.plan_merge(store_id, merge, author.actor).await?;
-            keep(now);
-            Ok::<_, AuthzError>(planned)
+        let look = |writer: &mut Writer| {
+            let (now, changes) = look(writer, store_id, merge, self.now().as_micros())?;
+            let is_refused = !now.refused.is_empty() && !merge.is_copy;
+            *merged.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            Ok(if merge.is_dry_run || is_refused { Vec::new() } else { changes })
         };
-        let (_, revision) = self.write_planned(store_id, plan, author.reason).await?;
+        let (_, revision) = self.write_planned(store_id, look, author).await?;
         let merged = merged.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Merged { revision, ..merged })
-    }
-
-    async fn plan_merge(
-        &self,
-        store_id: &str,
-        merge: Merge<'_>,
-        actor: &Actor,
-    ) -> Result<(Merged, Option<PlannedWrite>), AuthzError> {
-        let store = self.open_store(store_id).await?;
-        let mut writer = store.hold(self.storage(), self.tenant()).await?;
-        let now = self.now().as_micros();
-        let (merged, changes) = look(&mut writer, store_id, merge, now)?;
-        let is_refused = !merged.refused.is_empty() && !merge.is_copy;
-        let changes = if merge.is_dry_run || is_refused { Vec::new() } else { changes };
-        Ok((merged, self.planned(store, writer, changes, actor)?))
     }
 }
 

@@ -9,11 +9,12 @@ use behalf_core::{Clock, TenantId, Timestamp};
 use behalf_fga::{AuthorizationModel, Change, FgaStore, History, Revision, Snapshot, StoreModel};
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::error::AuthzError;
 use crate::files::{Origin, SnapshotFiles};
+use crate::group::Group;
 use crate::head::HeadReads;
 use crate::times::WriteTimes;
 
@@ -44,6 +45,8 @@ const WRITER_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct OpenStore {
     pub(crate) store_id: String,
     pub(crate) writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// Writes that wait for their commit.
+    pub(crate) group: Group,
     view: RwLock<Arc<View>>,
     created_at: Timestamp,
     head: HeadReads,
@@ -87,7 +90,7 @@ pub(crate) struct View {
     pub(crate) latest: Option<Arc<str>>,
     /// The number of the newest model that it knows.
     pub(crate) model: i64,
-    /// The commit of the version's last write.
+    /// The id of the version's last write.
     txn: Arc<str>,
     /// How many changes were applied since the store was loaded.
     changes: u64,
@@ -107,7 +110,7 @@ impl View {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) fga: FgaStore,
-    /// The commit of the last write; empty when the memory is not what the log says.
+    /// The id of the last write; empty when the memory is not what the log says.
     txn: Arc<str>,
     /// How many changes were applied since the store was loaded.
     changes: u64,
@@ -126,7 +129,7 @@ impl Writer {
         i64::try_from(self.fga.snapshot().revision().0).unwrap_or(i64::MAX)
     }
 
-    fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         View {
             snapshot: self.fga.snapshot(),
             models: Arc::clone(&self.bound),
@@ -162,6 +165,28 @@ impl Writer {
             bound: Arc::clone(&self.bound),
             is_stale: self.is_stale,
         }
+    }
+
+    /// Goes back to what readers see: what was applied since is not stored.
+    fn go_back_to(&mut self, view: &View) {
+        self.fga = FgaStore::from_snapshot(view.snapshot.as_ref().clone());
+        self.txn = Arc::clone(&view.txn);
+        self.changes = view.changes;
+        self.bound = Arc::clone(&view.models);
+    }
+
+    /// The named model, or else the latest, bound to this store.
+    pub(crate) fn model(
+        &mut self,
+        store_id: &str,
+        model_id: Option<&str>,
+    ) -> Result<Arc<StoreModel>, AuthzError> {
+        let model_id = match (model_id, self.latest()) {
+            (Some(model_id), _) => model_id.into(),
+            (None, Some(latest)) => latest,
+            (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
+        };
+        self.bind(&model_id)
     }
 
     /// The model, bound to this store.
@@ -244,6 +269,7 @@ impl OpenStore {
         Ok(Self {
             store_id: store_id.to_owned(),
             writer,
+            group: Group::default(),
             view,
             created_at,
             head: HeadReads::default(),
@@ -380,8 +406,9 @@ impl OpenStore {
                 return Ok(true);
             }
             // Whoever holds the writer ends soon; never wait for a caller who waits for this.
-            let writer = tokio::time::timeout(WRITER_WAIT, self.writer.lock()).await;
-            let mut writer = writer.map_err(|_late| AuthzError::Contention)?;
+            let hold = self.hold(storage, tenant);
+            let held = tokio::time::timeout(WRITER_WAIT, hold).await;
+            let mut writer = held.map_err(|_late| AuthzError::Contention)??;
             catch_up(storage, tenant, &self.store_id, &mut writer).await?;
             if let Some(latest) = writer.latest() {
                 writer.bind(&latest)?;
@@ -399,12 +426,19 @@ impl OpenStore {
 
     /// Shows the writer's newest version to readers.
     pub(crate) fn publish(self: &Arc<Self>, writer: &Writer) {
-        let view = Arc::new(writer.view());
+        self.show(vec![writer.view()]);
+    }
+
+    /// Shows versions to readers, in the order of their revisions: the last is the newest.
+    pub(crate) fn show(self: &Arc<Self>, views: Vec<View>) {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now().as_micros();
-        history.push_after(Arc::clone(&view.snapshot), now, view.changes);
+        for view in &views {
+            history.push_after(Arc::clone(&view.snapshot), now, view.changes);
+        }
         drop(history);
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        let Some(newest) = views.into_iter().next_back() else { return };
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newest);
         self.published.notify_waiters();
         self.save_when_due();
     }
@@ -415,18 +449,46 @@ impl OpenStore {
         history.find(Revision(revision)).cloned()
     }
 
-    /// The writer, up to date, held until the guard is dropped.
+    /// The writer, up to date, held until the guard is dropped; nothing waits for its commit.
     pub(crate) async fn hold(
         self: &Arc<Self>,
         storage: &Storage,
         tenant: &TenantId,
-    ) -> Result<tokio::sync::OwnedMutexGuard<Writer>, AuthzError> {
+    ) -> Result<OwnedMutexGuard<Writer>, AuthzError> {
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        if writer.is_stale {
-            catch_up(storage, tenant, &self.store_id, &mut writer).await?;
-            self.publish(&writer);
+        self.settle(storage, tenant, &mut writer).await?;
+        Ok(writer)
+    }
+
+    /// The writer with the writes that wait for their commit, held until the guard is dropped.
+    pub(crate) async fn hold_among_others(
+        self: &Arc<Self>,
+        storage: &Storage,
+        tenant: &TenantId,
+    ) -> Result<OwnedMutexGuard<Writer>, AuthzError> {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        if writer.is_stale || self.group.is_broken() {
+            self.settle(storage, tenant, &mut writer).await?;
         }
         Ok(writer)
+    }
+
+    /// Waits for the writes that wait. If they failed, or the memory is not to be believed for
+    /// another reason, it is what is stored afterwards.
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        storage: &Storage,
+        tenant: &TenantId,
+        writer: &mut Writer,
+    ) -> Result<(), AuthzError> {
+        self.group.end().await;
+        if writer.is_stale || self.group.is_broken() {
+            writer.go_back_to(&self.view());
+            catch_up(storage, tenant, &self.store_id, writer).await?;
+            self.group.mend();
+            self.publish(writer);
+        }
+        Ok(())
     }
 
     /// The version and the model that a request is answered with: the named model, or the latest.

@@ -12,7 +12,8 @@ use crate::Authz;
 use crate::changes::actor_of;
 use crate::error::AuthzError;
 use crate::query::{decode_token, encode_token};
-use crate::write::{Author, PlannedWrite};
+use crate::state::Writer;
+use crate::write::Author;
 
 /// In a larger store nobody waits for the whole log to be read.
 const MAX_TUPLES: usize = 1_000_000;
@@ -182,27 +183,17 @@ impl Authz {
     ) -> Result<usize, AuthzError> {
         let mut deleted: usize = 0;
         loop {
-            let plan = || self.plan_table_deletes(store_id, filter, author);
-            let (count, _) = self.write_planned(store_id, plan, author.reason).await?;
+            let look = |writer: &mut Writer| {
+                let snapshot = writer.fga.snapshot();
+                let found = filter.find(&snapshot).take(CHUNK);
+                Ok(found.map(|tuple| Change::Delete(tuple.delete_key())).collect())
+            };
+            let (count, _) = self.write_planned(store_id, look, author).await?;
             deleted = deleted.saturating_add(count);
             if count < CHUNK {
                 return Ok(deleted);
             }
         }
-    }
-
-    async fn plan_table_deletes(
-        &self,
-        store_id: &str,
-        filter: &TableFilter,
-        author: Author<'_>,
-    ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let store = self.open_store(store_id).await?;
-        let writer = store.hold(self.storage(), self.tenant()).await?;
-        let snapshot = writer.fga.snapshot();
-        let found = filter.find(&snapshot).take(CHUNK);
-        let changes = found.map(|tuple| Change::Delete(tuple.delete_key())).collect();
-        self.planned(store, writer, changes, author.actor)
     }
 
     /// How the tuples came about, by their place in the list.

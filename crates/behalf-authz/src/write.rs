@@ -1,18 +1,19 @@
-//! Writes: planned while the store is held, committed with whatever else belongs to them, and only
-//! then shown to readers.
+//! Writes: planned while the store is held, committed with whatever else belongs to them, or with
+//! other writes that wait ([`crate::group`]), and only then shown to readers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use behalf_core::{Actor, Event, EventKind, TenantId};
-use behalf_fga::{Change, StoreModel, TupleFilter, TupleKey, WriteRequest};
+use behalf_fga::{Change, TupleFilter, WriteRequest};
 use behalf_store::fga::{self, FgaLogRow};
 use behalf_store::{Committed, StoreError, UnitOfWork};
 use behalf_verify::sha256_hex;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::Authz;
 use crate::error::AuthzError;
+use crate::group::Waiting;
 use crate::state::{OpenStore, Writer};
 
 /// How often a write is planned again because another node was faster.
@@ -20,9 +21,13 @@ const ATTEMPTS: u32 = 20;
 /// The longest pause before that, so that nodes do not meet again at once.
 const MAX_PAUSE_MILLIS: u64 = 64;
 
-/// A write that fits the store as it is; the store is held until it is committed or dropped.
+/// A write that fits the store as it is stored; the store is held until it is committed or dropped.
 #[derive(Debug)]
-pub struct PlannedWrite {
+pub struct PlannedWrite(Planned);
+
+/// A write that fits the writer's memory, in which other writes may wait for their commit.
+#[derive(Debug)]
+pub(crate) struct Planned {
     store: Arc<OpenStore>,
     writer: OwnedMutexGuard<Writer>,
     changes: Vec<Change>,
@@ -46,40 +51,29 @@ impl<'a> From<&'a Actor> for Author<'a> {
 }
 
 impl PlannedWrite {
-    /// How many tuples it writes and deletes.
-    pub(crate) const fn len(&self) -> usize {
-        self.changes.len()
-    }
-
     /// The revision that the store has once this is committed.
     pub const fn revision(&self) -> i64 {
-        self.row.revision
-    }
-
-    /// The same write, for a reason that the log keeps.
-    #[must_use]
-    pub fn because(mut self, reason: &str) -> Self {
-        reason.clone_into(&mut self.row.reason);
-        self
+        self.0.row.revision
     }
 
     fn add_to(&mut self, authz: &Authz, unit: &mut UnitOfWork) {
-        unit.id().clone_into(&mut self.row.txn);
-        let store_id = &self.store.store_id;
-        for statement in fga::append_log(authz.tenant(), store_id, &self.row) {
+        let Planned { store, changes, row, actor, .. } = &mut self.0;
+        unit.id().clone_into(&mut row.txn);
+        for statement in fga::append_log(authz.tenant(), &store.store_id, row) {
             unit.add(statement);
         }
-        unit.record(&log_event(authz.tenant(), store_id, &self.row, &self.changes, &self.actor));
+        unit.record(&log_event(authz.tenant(), &store.store_id, row, changes, actor));
     }
 
     /// Shows a committed write to readers.
-    fn publish(mut self) {
-        if let Err(error) = self.writer.apply(&self.changes, &self.row) {
+    fn publish(self) {
+        let Planned { store, mut writer, changes, row, .. } = self.0;
+        if let Err(error) = writer.apply(&changes, &row) {
             // The log is right and the memory is not: read it again before the next answer.
-            tracing::error!(store = %self.store.store_id, %error, "a write did not apply in memory");
-            self.writer.is_stale = true;
+            tracing::error!(store = %store.store_id, %error, "a write did not apply in memory");
+            writer.is_stale = true;
         }
-        self.store.publish(&self.writer);
+        store.publish(&writer);
     }
 }
 
@@ -114,11 +108,10 @@ impl Authz {
         request: &WriteRequest,
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let (store, writer, model) = self.hold_with_model(store_id, model_id).await?;
-        let now_micros = request.now_micros.or_else(|| Some(self.now().as_micros()));
-        let request = WriteRequest { now_micros, ..request.clone() };
-        let changes = writer.fga.plan_write(&model, &request)?;
-        self.planned(store, writer, changes, actor)
+        let store = self.open_store(store_id).await?;
+        let mut writer = store.hold(self.storage(), self.tenant()).await?;
+        let changes = self.look_at(&mut writer, store_id, model_id, request)?;
+        Ok(self.planned(store, writer, changes, actor)?.map(PlannedWrite))
     }
 
     /// Plans the deletion of every tuple of `object`, however many there are. `None` when there is
@@ -133,59 +126,33 @@ impl Authz {
         actor: &Actor,
     ) -> Result<Option<PlannedWrite>, AuthzError> {
         let filter = TupleFilter { object: object.to_owned(), ..TupleFilter::default() };
-        self.plan_deletes(store_id, &filter, usize::MAX, actor).await
-    }
-
-    /// Plans the deletion of the tuples that the filter admits, the first `limit` of them.
-    pub(crate) async fn plan_deletes(
-        &self,
-        store_id: &str,
-        filter: &TupleFilter,
-        limit: usize,
-        actor: &Actor,
-    ) -> Result<Option<PlannedWrite>, AuthzError> {
         let store = self.open_store(store_id).await?;
         let writer = store.hold(self.storage(), self.tenant()).await?;
-        let changes = writer.fga.snapshot().deletes(filter).take(limit).collect();
-        self.planned(store, writer, changes, actor)
+        let changes = writer.fga.snapshot().deletes(&filter).collect();
+        Ok(self.planned(store, writer, changes, actor)?.map(PlannedWrite))
     }
 
-    /// Plans the writing of tuples that do not exist.
-    pub(crate) async fn plan_import(
+    /// What the write changes.
+    fn look_at(
         &self,
-        store_id: &str,
-        tuples: Vec<TupleKey>,
-        actor: &Actor,
-    ) -> Result<Option<PlannedWrite>, AuthzError> {
-        let (store, writer, model) = self.hold_with_model(store_id, None).await?;
-        let changes = writer.fga.plan_import(&model, tuples, Some(self.now().as_micros()))?;
-        self.planned(store, writer, changes, actor)
-    }
-
-    /// The store, held, and the named model, or else the latest.
-    async fn hold_with_model(
-        &self,
+        writer: &mut Writer,
         store_id: &str,
         model_id: Option<&str>,
-    ) -> Result<(Arc<OpenStore>, OwnedMutexGuard<Writer>, Arc<StoreModel>), AuthzError> {
-        let store = self.open_store(store_id).await?;
-        let mut writer = store.hold(self.storage(), self.tenant()).await?;
-        let model_id = match (model_id, writer.latest()) {
-            (Some(model_id), _) => model_id.into(),
-            (None, Some(latest)) => latest,
-            (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
-        };
-        let model = writer.bind(&model_id)?;
-        Ok((store, writer, model))
+        request: &WriteRequest,
+    ) -> Result<Vec<Change>, AuthzError> {
+        let model = writer.model(store_id, model_id)?;
+        let now_micros = request.now_micros.or_else(|| Some(self.now().as_micros()));
+        let request = WriteRequest { now_micros, ..request.clone() };
+        Ok(writer.fga.plan_write(&model, &request)?)
     }
 
-    pub(crate) fn planned(
+    fn planned(
         &self,
         store: Arc<OpenStore>,
         writer: OwnedMutexGuard<Writer>,
         changes: Vec<Change>,
         actor: &Actor,
-    ) -> Result<Option<PlannedWrite>, AuthzError> {
+    ) -> Result<Option<Planned>, AuthzError> {
         if changes.is_empty() {
             return Ok(None);
         }
@@ -201,7 +168,7 @@ impl Authz {
             txn: String::new(),
             at: self.now(),
         };
-        Ok(Some(PlannedWrite { store, writer, changes, row, actor: actor.clone() }))
+        Ok(Some(Planned { store, writer, changes, row, actor: actor.clone() }))
     }
 
     /// Commits `unit` together with the planned writes, then shows them to readers. It runs to its
@@ -222,12 +189,9 @@ impl Authz {
         let task = tokio::spawn(async move {
             match this.storage().commit(unit).await {
                 Ok(committed) => {
-                    let changes = writes.iter().map(|write| write.len() as u64).sum();
+                    let changes = writes.iter().map(|write| write.0.changes.len() as u64).sum();
                     writes.into_iter().for_each(PlannedWrite::publish);
-                    if this.0.open.has_grown(changes) {
-                        let this = this.clone();
-                        tokio::spawn(async move { this.0.open.keep_within_budget("").await });
-                    }
+                    this.note_growth(changes);
                     Ok(committed)
                 }
                 Err(error) => {
@@ -235,7 +199,7 @@ impl Authz {
                     let is_known =
                         matches!(error, StoreError::Conflict { what } if what != "store moved");
                     for mut write in writes {
-                        write.writer.is_stale |= !is_known;
+                        write.0.writer.is_stale |= !is_known;
                     }
                     Err(error)
                 }
@@ -246,10 +210,18 @@ impl Authz {
         })
     }
 
+    /// Looks whether the stores in memory have become too large, now and then.
+    pub(crate) fn note_growth(&self, changes: u64) {
+        if self.0.open.has_grown(changes) {
+            let this = self.clone();
+            tokio::spawn(async move { this.0.open.keep_within_budget("").await });
+        }
+    }
+
     /// Writes and deletes tuples; returns the store's revision.
     ///
     /// # Errors
-    /// As [`Authz::plan_write`].
+    /// The rule of OpenFGA's Write that the request breaks.
     pub async fn write(
         &self,
         store_id: &str,
@@ -257,36 +229,68 @@ impl Authz {
         request: &WriteRequest,
         author: impl Into<Author<'_>>,
     ) -> Result<i64, AuthzError> {
-        let author = author.into();
-        let plan = || self.plan_write(store_id, model_id, request, author.actor);
-        let (_, revision) = self.write_planned(store_id, plan, author.reason).await?;
+        let look = |writer: &mut Writer| self.look_at(writer, store_id, model_id, request);
+        let (_, revision) = self.write_planned(store_id, look, author.into()).await?;
         Ok(i64::try_from(revision).unwrap_or(i64::MAX))
     }
 
-    /// Commits what `plan` gives, again when another node was faster; returns how many tuples were
-    /// written and deleted, and the store's revision.
-    pub(crate) async fn write_planned<P>(
+    /// Commits what `look` finds is to be changed, together with other writes that wait, and again
+    /// when another node was faster; returns how many tuples were written and deleted, and the
+    /// store's revision.
+    pub(crate) async fn write_planned(
         &self,
         store_id: &str,
-        plan: impl Fn() -> P,
-        reason: &str,
-    ) -> Result<(usize, u64), AuthzError>
-    where
-        P: Future<Output = Result<Option<PlannedWrite>, AuthzError>>,
-    {
+        look: impl Fn(&mut Writer) -> Result<Vec<Change>, AuthzError>,
+        author: Author<'_>,
+    ) -> Result<(usize, u64), AuthzError> {
         for attempt in 0..ATTEMPTS {
-            let Some(planned) = plan().await? else {
+            let Some(planned) = self.plan_among_others(store_id, &look, author.actor).await? else {
                 return Ok((0, self.snapshot(store_id).await?.revision().0));
             };
-            let (count, revision) = (planned.len(), planned.revision());
-            let planned = planned.because(reason);
-            match self.commit(self.unit(), vec![planned]).await {
-                Ok(_) => return Ok((count, revision.unsigned_abs())),
+            let (count, revision) = (planned.changes.len(), planned.row.revision);
+            match self.commit_among_others(planned, author.reason).await {
+                Ok(()) => return Ok((count, revision.unsigned_abs())),
                 Err(error) if error.is_conflict("store moved") => self.pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AuthzError::Contention)
+    }
+
+    /// Plans on top of the writes that wait. That nothing is to be done, or that it is refused, is
+    /// believed only of what is stored: the others may yet fail.
+    async fn plan_among_others(
+        &self,
+        store_id: &str,
+        look: impl Fn(&mut Writer) -> Result<Vec<Change>, AuthzError>,
+        actor: &Actor,
+    ) -> Result<Option<Planned>, AuthzError> {
+        let store = self.open_store(store_id).await?;
+        let mut writer = store.hold_among_others(self.storage(), self.tenant()).await?;
+        let mut changes = look(&mut writer);
+        let is_change = changes.as_ref().is_ok_and(|changes| !changes.is_empty());
+        if !is_change && store.group.is_running() {
+            store.settle(self.storage(), self.tenant(), &mut writer).await?;
+            changes = look(&mut writer);
+        }
+        self.planned(store, writer, changes?, actor)
+    }
+
+    async fn commit_among_others(&self, planned: Planned, reason: &str) -> Result<(), StoreError> {
+        let Planned { store, mut writer, changes, mut row, actor } = planned;
+        reason.clone_into(&mut row.reason);
+        row.txn = self.new_id();
+        if let Err(error) = writer.apply(&changes, &row) {
+            writer.is_stale = true;
+            let reason = format!("a planned write did not apply: {error}");
+            return Err(StoreError::Internal { reason });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.join(&store, Waiting { row, changes, actor, view: writer.view(), reply })?;
+        drop(writer);
+        answer.await.unwrap_or_else(|_dropped| {
+            Err(StoreError::Internal { reason: "a commit ended early".to_owned() })
+        })
     }
 
     /// Lets another node finish; a random time, longer with each attempt.

@@ -131,9 +131,19 @@ impl UnitOfWork {
     pub fn record(&mut self, event: &Event) -> String {
         let id = format!("{}{:02}", self.id, self.events);
         self.events = self.events.saturating_add(1);
-        self.statements.push(crate::outbox::insert(&id, self.now, event));
-        self.first_event.get_or_insert_with(|| (event.tenant.clone(), id.clone()));
+        self.put(id.clone(), event);
         id
+    }
+
+    /// Records the event of a write that shares this commit with others; `write_id` is the write's
+    /// own ULID, which the event's id begins with.
+    pub fn record_of(&mut self, write_id: &str, event: &Event) {
+        self.put(format!("{write_id}00"), event);
+    }
+
+    fn put(&mut self, id: String, event: &Event) {
+        self.statements.push(crate::outbox::insert(&id, self.now, event));
+        self.first_event.get_or_insert_with(|| (event.tenant.clone(), id));
     }
 
     /// The tenant and the id of the first event that it records, if it records any.
