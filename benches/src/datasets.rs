@@ -88,7 +88,7 @@ fn in_process(report: &mut Report, scenario: Scenario, length: Duration) -> anyh
     let snapshot = store.snapshot();
     let count = snapshot.tuple_count();
     let footprint = snapshot.footprint();
-    let per_tuple = (footprint.names + footprint.edges) as f64 / count as f64;
+    let per_tuple = footprint.bytes() as f64 / count as f64;
     let what = format!("{name}: import of {count} tuples in process");
     report.row(&what, count as f64 / took.as_secs_f64(), "/s", Budget::AtLeast(100_000.0));
     report.row(&format!("{name}: memory per tuple"), per_tuple, "B", Budget::None);

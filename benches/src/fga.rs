@@ -49,6 +49,7 @@ pub(crate) fn measure(report: &mut Report, tuples: u64) -> anyhow::Result<()> {
     let footprint = store.snapshot().footprint();
     report.row("of it names", per_tuple(footprint.names as u64), "B", Budget::None);
     report.row("of it edges", per_tuple(footprint.edges as u64), "B", Budget::None);
+    report.row("of it conditions", per_tuple(footprint.guards as u64), "B", Budget::None);
 
     let by_group = drive.folders_by_group();
     let questions: Vec<(u64, u64)> = (0..CHECKS).map(|n| drive.question(n, &by_group)).collect();

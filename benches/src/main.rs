@@ -46,9 +46,10 @@ struct Arguments {
     /// For `load`: only this dataset.
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
-    /// For `load`: about how many tuples a dataset has whose size can be chosen.
-    #[arg(long, default_value_t = 100_000)]
-    tuples: u64,
+    /// How many tuples: for `load` about as many as a dataset has whose size can be chosen
+    /// (100,000 unless it is said), for `bulk` those that are imported (1,000,000).
+    #[arg(long, value_name = "N")]
+    tuples: Option<u64>,
     /// For `load`: ask the OpenFGA at this address (`host:port` of HTTP) instead of a Behalf of its
     /// own. Stores are left behind there.
     #[arg(long, value_name = "ADDRESS")]
@@ -71,7 +72,7 @@ const PARTS: [&str; 8] = ["start", "storage", "records", "engine", "bulk", "http
 const FGA: &str = "fga";
 const LOAD: &str = "load";
 const FGA_TUPLES: [u64; 2] = [1_000_000, 10_000_000];
-/// Tuples that are imported over HTTP.
+const LOAD_TUPLES: u64 = 100_000;
 const BULK_TUPLES: u64 = 1_000_000;
 
 fn main() -> ExitCode {
@@ -111,7 +112,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         engine::measure(&mut report)?;
     }
     if is_wanted("bulk") {
-        load::run(bulk::measure(&mut report, BULK_TUPLES))?;
+        let tuples = arguments.tuples.unwrap_or(BULK_TUPLES);
+        load::run(bulk::measure(&mut report, tuples))?;
     }
     if is_named(FGA) {
         for tuples in FGA_TUPLES {
@@ -136,7 +138,7 @@ impl Arguments {
         });
         Wanted {
             scenario: self.dataset.clone(),
-            tuples: self.tuples,
+            tuples: self.tuples.unwrap_or(LOAD_TUPLES),
             target,
             length: Duration::from_secs(self.seconds),
         }

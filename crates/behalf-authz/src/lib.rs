@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod group;
 mod head;
+mod loads;
 mod memory;
 mod merge;
 mod model;
@@ -20,6 +21,7 @@ mod names;
 mod past;
 mod preview;
 mod query;
+mod replay;
 mod setup;
 mod state;
 mod store;
@@ -50,6 +52,7 @@ pub use table::{Lifetime, TableFilter, TuplePage, TupleRow, Written};
 pub use write::{Author, PlannedWrite};
 
 use files::SnapshotFiles;
+use loads::Loads;
 use memory::OpenStores;
 use state::OpenStore;
 
@@ -86,8 +89,7 @@ struct Inner {
     open: OpenStores,
     /// What every question may cost.
     limits: Limits,
-    /// Held while a store is loaded, so that it is loaded once.
-    loading: tokio::sync::Mutex<()>,
+    loads: Loads,
 }
 
 impl Authz {
@@ -103,8 +105,8 @@ impl Authz {
             files.tidy(&storage).await?;
         }
         let open = OpenStores::new(memory_bytes);
-        let loading = tokio::sync::Mutex::new(());
-        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, limits, loading })))
+        let loads = Loads::default();
+        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, limits, loads })))
     }
 
     /// Saves every store in memory, so that the next start has little to read. To be called when
@@ -162,15 +164,24 @@ impl Authz {
         if let Some(store) = self.0.open.find(store_id) {
             return Ok(store);
         }
-        let _one_at_a_time = self.0.loading.lock().await;
+        // To its end even if the caller goes: whoever waits with him would have to begin again.
+        let (this, store_id) = (self.clone(), store_id.to_owned());
+        let load = tokio::spawn(async move { this.load(&store_id).await });
+        load.await.unwrap_or_else(|_panicked| Err(AuthzError::Contention))
+    }
+
+    async fn load(&self, store_id: &str) -> Result<Arc<OpenStore>, AuthzError> {
+        let _alone = self.0.loads.enter(store_id).await;
         if let Some(store) = self.0.open.find(store_id) {
             return Ok(store);
         }
         let files = self.0.files.as_ref();
-        self.0.open.make_room_for(files.map_or(0, |files| files.length(store_id))).await;
+        let length = files.map_or(0, |files| files.length(store_id));
+        let room = self.0.open.make_room_for(length).await;
         let (storage, tenant, clock) = (self.storage(), self.tenant(), &self.0.clock);
         let store = Arc::new(OpenStore::load(storage, tenant, store_id, clock, files).await?);
         self.0.open.insert(&store);
+        drop(room);
         store.save_when_due();
         self.0.open.keep_within_budget(store_id).await;
         Ok(store)

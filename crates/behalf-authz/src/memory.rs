@@ -24,8 +24,23 @@ pub(crate) struct OpenStores {
     uses: AtomicU64,
     /// Changes written since it was last looked how much memory all take.
     grown: AtomicU64,
+    /// About how many bytes those will take that are being loaded.
+    loading: AtomicU64,
     /// Held while stores are let go.
     letting_go: tokio::sync::Mutex<()>,
+}
+
+/// Room in memory for a store that is being loaded.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    of: &'a OpenStores,
+    bytes: u64,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.of.loading.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
 }
 
 impl OpenStores {
@@ -36,6 +51,7 @@ impl OpenStores {
             budget,
             uses: AtomicU64::new(0),
             grown: AtomicU64::new(0),
+            loading: AtomicU64::new(0),
             letting_go: tokio::sync::Mutex::new(()),
         }
     }
@@ -93,15 +109,20 @@ impl OpenStores {
         bytes
     }
 
-    /// Makes room for a store whose file has so many bytes.
-    pub(crate) async fn make_room_for(&self, file_bytes: u64) {
-        self.let_go(file_bytes.saturating_mul(PER_FILE_BYTE), "").await;
+    /// Makes room for a store whose file has so many bytes, and keeps it until what is returned is
+    /// dropped.
+    pub(crate) async fn make_room_for(&self, file_bytes: u64) -> Room<'_> {
+        let bytes = file_bytes.saturating_mul(PER_FILE_BYTE);
+        self.loading.fetch_add(bytes, Ordering::SeqCst);
+        let room = Room { of: self, bytes };
+        self.let_go("").await;
+        room
     }
 
     /// Lets stores go if those in memory have become too large; `newest` stays.
     pub(crate) async fn keep_within_budget(&self, newest: &str) {
         if self.measure() > self.budget {
-            self.let_go(0, newest).await;
+            self.let_go(newest).await;
         }
     }
 
@@ -115,14 +136,15 @@ impl OpenStores {
         is_much
     }
 
-    /// Lets the stores go that were used longest ago and that nobody holds, until `needed` more bytes
-    /// fit. Each is saved before.
-    async fn let_go(&self, needed: u64, newest: &str) {
+    /// Lets the stores go that were used longest ago and that nobody holds, until those fit that are
+    /// being loaded. Each is saved before.
+    async fn let_go(&self, newest: &str) {
         let _one_at_a_time = self.letting_go.lock().await;
         let mut stores = self.all();
         stores.sort_by_key(|store| store.used.load(Ordering::Relaxed));
         let mut left = self.bytes();
-        let fits = |left: u64| left.saturating_add(needed) <= self.budget;
+        let loading = || self.loading.load(Ordering::SeqCst);
+        let fits = |left: u64| left.saturating_add(loading()) <= self.budget;
         for store in stores {
             if fits(left) {
                 break;

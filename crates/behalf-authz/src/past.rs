@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use behalf_fga::Snapshot;
+use behalf_store::fga;
 
 use crate::Authz;
 use crate::error::AuthzError;
 use crate::query::{At, Query};
-use crate::state::replay_to;
+use crate::replay::follow;
+use crate::state::{Writer, corrupt};
 
 /// The writes that are replayed for one question at most.
 const MAX_REPLAY: u64 = 100_000;
@@ -32,7 +34,14 @@ impl Authz {
         }
         let wanted = i64::try_from(revision).unwrap_or(i64::MAX);
         let (storage, tenant) = (self.storage(), self.tenant());
-        let mut past = replay_to(storage, tenant, query.store_id, wanted).await?;
+        let mut past = Writer::new();
+        for row in fga::list_models(storage, tenant, query.store_id).await? {
+            past.add_model(row);
+        }
+        follow(storage, tenant, query.store_id, &mut past, wanted).await?;
+        if past.revision() != wanted {
+            return Err(corrupt("fga_log.revision").into());
+        }
         let model = past.bind(&now.model_id)?;
         Ok(At { snapshot: past.fga.snapshot(), model, ..now })
     }

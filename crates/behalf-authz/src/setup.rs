@@ -13,7 +13,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::Authz;
 use crate::error::AuthzError;
-use crate::state::{OpenStore, Writer, catch_up};
+use crate::replay::catch_up;
+use crate::state::{OpenStore, Writer};
 use crate::store::{SubjectName, check_name, is_ulid};
 use crate::write::log_event;
 

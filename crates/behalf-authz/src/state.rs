@@ -16,10 +16,8 @@ use crate::error::AuthzError;
 use crate::files::{Origin, SnapshotFiles};
 use crate::group::Group;
 use crate::head::HeadReads;
+use crate::replay::catch_up;
 use crate::times::WriteTimes;
-
-/// Log rows read at once while a store is loaded; those of an import are large.
-const PAGE: u32 = 100;
 
 /// Versions that are kept for questions about the past, and for how long.
 const HISTORY_VERSIONS: usize = 1_000;
@@ -143,6 +141,21 @@ impl Writer {
     /// Applies a write that is in the log.
     pub(crate) fn apply(&mut self, changes: &[Change], row: &FgaLogRow) -> Result<(), AuthzError> {
         let revision = self.fga.apply(changes)?;
+        self.applied(revision, changes, row)
+    }
+
+    /// As [`Self::apply`] on a fork that is given up when this fails.
+    pub(crate) fn replay(&mut self, changes: &[Change], row: &FgaLogRow) -> Result<(), AuthzError> {
+        let revision = self.fga.replay(changes)?;
+        self.applied(revision, changes, row)
+    }
+
+    fn applied(
+        &mut self,
+        revision: Revision,
+        changes: &[Change],
+        row: &FgaLogRow,
+    ) -> Result<(), AuthzError> {
         self.changes = self.changes.saturating_add(changes.len() as u64).saturating_add(1);
         // A gap would mean a lost write: nothing is answered from such a store.
         if i64::try_from(revision.0).ok() != Some(row.revision) {
@@ -187,6 +200,12 @@ impl Writer {
             (None, None) => return Err(AuthzError::NoModel(store_id.to_owned())),
         };
         self.bind(&model_id)
+    }
+
+    /// Goes on as a fork that has come further.
+    pub(crate) fn take_over(&mut self, fork: Self) {
+        let Self { fga, txn, changes, .. } = fork;
+        (self.fga, self.txn, self.changes) = (fga, txn, changes);
     }
 
     /// The model, bound to this store.
@@ -515,71 +534,11 @@ impl OpenStore {
     }
 }
 
-/// Takes in what the database knows beyond the writer: models, and the log from its revision.
-pub(crate) async fn catch_up(
-    storage: &Storage,
-    tenant: &TenantId,
-    store_id: &str,
-    writer: &mut Writer,
-) -> Result<(), AuthzError> {
-    for row in fga::list_models(storage, tenant, store_id).await? {
-        if row.number >= writer.next_number {
-            writer.add_model(row);
-        }
-    }
-    loop {
-        let rows = fga::list_log(storage, tenant, store_id, writer.revision(), PAGE).await?;
-        let is_last = rows.len() < PAGE as usize;
-        for row in rows {
-            replay(writer, &row)?;
-        }
-        if is_last {
-            break;
-        }
-        // A long log must not hold up whoever shares the thread.
-        tokio::task::yield_now().await;
-    }
-    writer.is_stale = false;
-    Ok(())
-}
-
-/// The store as it was at `revision`, with every model that it has now.
-pub(crate) async fn replay_to(
-    storage: &Storage,
-    tenant: &TenantId,
-    store_id: &str,
-    revision: i64,
-) -> Result<Writer, AuthzError> {
-    let mut writer = Writer::new();
-    for row in fga::list_models(storage, tenant, store_id).await? {
-        writer.add_model(row);
-    }
-    while writer.revision() < revision {
-        let missing = u32::try_from(revision.saturating_sub(writer.revision())).unwrap_or(PAGE);
-        let limit = missing.min(PAGE);
-        let rows = fga::list_log(storage, tenant, store_id, writer.revision(), limit).await?;
-        if rows.is_empty() {
-            return Err(corrupt("fga_log.revision").into());
-        }
-        for row in rows {
-            replay(&mut writer, &row)?;
-        }
-    }
-    Ok(writer)
-}
-
-fn replay(writer: &mut Writer, row: &FgaLogRow) -> Result<(), AuthzError> {
-    let changes: Vec<Change> =
-        serde_json::from_str(&row.changes).map_err(|_| corrupt("fga_log.changes"))?;
-    writer.apply(&changes, row)
-}
-
 /// What a version takes in memory.
 fn measure(snapshot: &Snapshot) -> u64 {
-    let footprint = snapshot.footprint();
-    (footprint.names as u64).saturating_add(footprint.edges as u64)
+    snapshot.footprint().bytes() as u64
 }
 
-fn corrupt(what: &str) -> StoreError {
+pub(crate) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt { what: what.to_owned() }
 }

@@ -209,7 +209,7 @@ impl Authz {
         match self.storage().commit(unit).await {
             Ok(_) => {
                 // Whoever began to load it before finishes first.
-                let _nobody_loads = self.0.loading.lock().await;
+                let _nobody_loads = self.0.loads.enter(store_id).await;
                 self.forget(store_id).await;
                 Ok(())
             }

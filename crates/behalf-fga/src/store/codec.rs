@@ -12,12 +12,14 @@
 mod blocks;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
+use hashbrown::HashMap;
 use thiserror::Error;
 
 use self::blocks::{Reader, Writer};
-use super::guards::HeldGuard;
+use super::guards::{Guards, HeldGuard};
 use super::names::{Names, SCRATCH};
 use super::rows::{Edge, Rows, RowsBuilder};
 use super::snapshot::{Revision, Snapshot, SubjectKind, Table, TableKey};
@@ -26,7 +28,7 @@ use crate::tuple::{TupleCondition, Validity};
 const MAGIC: [u8; 8] = *b"behalfga";
 /// Raised with every change of the format, and of what applying a change does: other numbers are
 /// refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// No number: a wildcard's or a plain object's place in a table key.
 const NONE: u32 = u32::MAX;
 const WILDCARD: u32 = u32::MAX - 1;
@@ -175,16 +177,34 @@ fn write_table(out: &mut Writer<'_>, table: &Table) -> io::Result<()> {
         SubjectKind::Userset(relation) => relation,
     };
     [object_type, relation, subject_type, kind].into_iter().for_each(|n| out.number(n));
-    let plain = table.forward.all().filter(|(_, edge)| !edge.is_guarded());
-    write_rows(out, table.forward.len() - table.guards.len(), plain)?;
+    write_rows(out, table.forward.len(), table.forward.all())?;
     write_rows(out, table.reverse.len(), table.reverse.all())?;
-    out.long(table.guards.len() as u64);
-    let mut guarded: Vec<(u32, u32, &HeldGuard)> = table.guards.all().collect();
+    write_guards(out, &table.guards)
+}
+
+/// Every guard once; then which tuples have which of them.
+fn write_guards(out: &mut Writer<'_>, guards: &Guards) -> io::Result<()> {
+    let mut guarded: Vec<(u32, u32, &HeldGuard)> = guards.all().collect();
     guarded.sort_unstable_by_key(|(object, subject, _)| (*object, *subject));
+    let (mut numbers, mut texts) = (HashMap::new(), Vec::new());
+    for (_, _, held) in &guarded {
+        // Equal guards are one in memory.
+        numbers.entry(std::ptr::from_ref(*held)).or_insert_with(|| {
+            texts.push(held.text());
+            texts.len() - 1
+        });
+    }
+    out.long(texts.len() as u64);
+    for text in texts {
+        out.text(&text)?;
+        out.end_item()?;
+    }
+    out.long(guarded.len() as u64);
     for (object, subject, held) in guarded {
         out.number(object);
         out.number(subject);
-        out.text(&held.text())?;
+        let number = numbers.get(&std::ptr::from_ref(held)).copied().unwrap_or_default();
+        out.number(u32::try_from(number).map_err(|_| io::ErrorKind::InvalidInput)?);
         out.end_item()?;
     }
     Ok(())
@@ -230,33 +250,54 @@ fn read_names<R: io::Read>(reader: &mut Reader<R>) -> Read<Names> {
         return Err(SnapshotError::Damaged);
     }
     let mut names = Names::with_room_for(count as usize);
+    let mut lengths = Vec::new();
     while names.count() < count {
         let together = (count - names.count()).min(NAMES) as usize;
-        let lengths: Vec<u32> = numbers(reader.take(together * 4)?).collect();
+        lengths.clear();
+        lengths.extend(numbers(reader.take(together * 4)?));
         let length = lengths.iter().map(|length| *length as usize).sum();
         let text = std::str::from_utf8(reader.take(length)?);
-        let mut text = text.map_err(|_| SnapshotError::Damaged)?;
-        for length in lengths {
-            let (name, rest) =
-                text.split_at_checked(length as usize).ok_or(SnapshotError::Damaged)?;
-            // A name that comes twice would get its first number.
-            let number = names.count();
-            if names.intern(name) != Some(number) {
-                return Err(SnapshotError::Damaged);
-            }
-            text = rest;
+        let text = text.map_err(|_| SnapshotError::Damaged)?;
+        if !names.push_page(text, lengths.iter().copied()) {
+            return Err(SnapshotError::Damaged);
         }
     }
     Ok(names)
 }
 
+/// While the rows are read, another thread fills the names' indexes.
 fn read_snapshot<R: io::Read>(reader: &mut Reader<R>) -> Read<Snapshot> {
+    thread::scope(|scope| {
+        let (sender, names) = mpsc::channel::<Arc<Names>>();
+        // A name that comes twice would have two numbers.
+        let indexer = scope.spawn(move || names.into_iter().all(|names| names.fill_index()));
+        let read = read_parts(reader, sender);
+        match indexer.join() {
+            Ok(true) => read,
+            _ => Err(SnapshotError::Damaged),
+        }
+    })
+}
+
+fn read_parts<R: io::Read>(
+    reader: &mut Reader<R>,
+    indexer: mpsc::Sender<Arc<Names>>,
+) -> Read<Snapshot> {
     let revision = Revision(reader.long()?);
     let (types, relations) = (read_names(reader)?, read_names(reader)?);
+    if !types.fill_index() || !relations.fill_index() {
+        return Err(SnapshotError::Damaged);
+    }
     let mut objects = Vec::new();
     for _ in 0..types.count() {
-        objects.push(Arc::new(read_names(reader)?));
+        let names = Arc::new(read_names(reader)?);
+        // When nobody takes them any more, a name came twice.
+        if indexer.send(Arc::clone(&names)).is_err() {
+            return Err(SnapshotError::Damaged);
+        }
+        objects.push(names);
     }
+    drop(indexer);
     let mut snapshot = Snapshot::of_parts(revision, types, relations, objects);
     for number in 0..reader.long()? {
         let table = read_table(reader, &snapshot)?;
@@ -287,24 +328,24 @@ fn read_table<R: io::Read>(reader: &mut Reader<R>, snapshot: &Snapshot) -> Read<
     };
     let subjects = if subject == SubjectKind::Wildcard { 1 } else { subjects };
     let mut table = Table::new(TableKey { object_type, relation, subject_type, subject });
-    table.forward = read_rows(reader, objects, subjects)?;
-    if table.forward.all().any(|(_, edge)| edge.is_guarded()) {
-        return Err(SnapshotError::Damaged);
-    }
-    table.reverse = read_rows(reader, subjects, objects)?;
-    read_guarded(reader, snapshot, &mut table)?;
-    let guarded = table.reverse.all().filter(|(_, edge)| edge.is_guarded()).count();
-    if table.forward.len() == table.reverse.len() && guarded == table.guards.len() {
-        Ok(table)
-    } else {
-        Err(SnapshotError::Damaged)
-    }
+    let (forward, guarded) = read_rows(reader, objects, subjects)?;
+    let (reverse, guarded_reverse) = read_rows(reader, subjects, objects)?;
+    (table.forward, table.reverse) = (forward, reverse);
+    table.guards = read_guards(reader, snapshot, &table)?;
+    let is_same = table.forward.len() == table.reverse.len() && guarded == guarded_reverse;
+    if is_same && guarded == table.guards.len() { Ok(table) } else { Err(SnapshotError::Damaged) }
 }
 
-fn read_rows<R: io::Read>(reader: &mut Reader<R>, row_count: u32, end_count: u32) -> Read<Rows> {
+/// Rows, and how many of their edges are guarded.
+fn read_rows<R: io::Read>(
+    reader: &mut Reader<R>,
+    row_count: u32,
+    end_count: u32,
+) -> Read<(Rows, usize)> {
     let edge_count = reader.long()?;
     let mut rows = RowsBuilder::default();
     let mut last: Option<(u32, u32)> = None;
+    let mut guarded = 0;
     loop {
         let (row, count) = (reader.number()?, reader.number()? as usize);
         if count == 0 {
@@ -315,45 +356,57 @@ fn read_rows<R: io::Read>(reader: &mut Reader<R>, row_count: u32, end_count: u32
         }
         let mut last_end = last.filter(|(before, _)| *before == row).map(|(_, end)| end);
         let mut is_sorted = true;
-        for bits in numbers(reader.take(count * 4)?) {
-            let edge = Edge::of_bits(bits);
-            is_sorted &= edge.end() < end_count && last_end < Some(edge.end());
-            last_end = Some(edge.end());
-            rows.push(row, edge);
-        }
+        let edges = numbers(reader.take(count * 4)?).map(Edge::of_bits);
+        rows.push(
+            row,
+            edges.inspect(|edge| {
+                is_sorted &= edge.end() < end_count && last_end < Some(edge.end());
+                last_end = Some(edge.end());
+                guarded += usize::from(edge.is_guarded());
+            }),
+        );
         last = last_end.map(|end| (row, end)).filter(|_| is_sorted);
         if last.is_none() {
             return Err(SnapshotError::Damaged);
         }
     }
     let rows = rows.finish();
-    if rows.len() as u64 == edge_count { Ok(rows) } else { Err(SnapshotError::Damaged) }
+    if rows.len() as u64 == edge_count { Ok((rows, guarded)) } else { Err(SnapshotError::Damaged) }
 }
 
-/// Adds the guarded tuples, whose reverse edges are there already.
-fn read_guarded<R: io::Read>(
+/// What the table's guarded tuples, whose edges are there already, depend on.
+fn read_guards<R: io::Read>(
     reader: &mut Reader<R>,
     snapshot: &Snapshot,
-    table: &mut Table,
-) -> Read<()> {
-    let mut last = None;
+    table: &Table,
+) -> Read<Guards> {
+    let mut known = Vec::new();
     for _ in 0..reader.long()? {
+        let guard: Result<(Option<TupleCondition>, Validity), _> =
+            serde_json::from_str(reader.text()?);
+        let (condition, validity) = guard.map_err(|_| SnapshotError::Damaged)?;
+        known.push(snapshot.guard_pool.share(HeldGuard { condition, validity }));
+    }
+    let count = reader.long()?;
+    if count > table.forward.len() as u64 {
+        return Err(SnapshotError::Damaged);
+    }
+    let room = usize::try_from(count).map_err(|_| SnapshotError::Damaged)?;
+    let mut guards = Guards::with_room_for(room);
+    let mut last = None;
+    for _ in 0..count {
         let (object, subject) = (reader.number()?, reader.number()?);
-        let is_known = table.reverse.find(subject, object).is_some_and(Edge::is_guarded);
+        let held = known.get(reader.number()? as usize).ok_or(SnapshotError::Damaged)?;
+        let is_guarded = |edge: Option<Edge>| edge.is_some_and(Edge::is_guarded);
+        let is_known = is_guarded(table.forward.find(object, subject))
+            && is_guarded(table.reverse.find(subject, object));
         if !is_known || last >= Some((object, subject)) {
             return Err(SnapshotError::Damaged);
         }
         last = Some((object, subject));
-        let guard: Result<(Option<TupleCondition>, Validity), _> =
-            serde_json::from_str(reader.text()?);
-        let (condition, validity) = guard.map_err(|_| SnapshotError::Damaged)?;
-        let held = snapshot.guard_pool.share(HeldGuard { condition, validity });
-        if !table.forward.insert(object, Edge::new(subject, true)) {
-            return Err(SnapshotError::Damaged);
-        }
-        table.guards.insert(object, subject, held);
+        guards.insert(object, subject, Arc::clone(held));
     }
-    Ok(())
+    Ok(guards)
 }
 
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> {
@@ -382,7 +435,9 @@ mod tests {
         key: [u32; 4],
         forward: (u64, Vec<(u32, Vec<u32>)>),
         reverse: (u64, Vec<(u32, Vec<u32>)>),
-        guarded: Vec<(u32, u32, &'static str)>,
+        guards: Vec<&'static str>,
+        /// Object, subject, and which guard.
+        guarded: Vec<(u32, u32, u32)>,
     }
 
     const GUARDED: u32 = 1 << 31;
@@ -393,9 +448,10 @@ mod tests {
         fn whole() -> Self {
             let table = Table {
                 key: [0, 0, 1, NONE],
-                forward: (3, vec![(0, vec![0, 1]), (1, vec![1])]),
+                forward: (4, vec![(0, vec![0, 1]), (1, vec![1]), (2, vec![1 | GUARDED])]),
                 reverse: (4, vec![(0, vec![0]), (1, vec![0, 1, 2 | GUARDED])]),
-                guarded: vec![(2, 1, FOREVER)],
+                guards: vec![FOREVER],
+                guarded: vec![(2, 1, 0)],
             };
             Self {
                 types: vec!["doc", "user"],
@@ -442,11 +498,14 @@ mod tests {
                 table.key.into_iter().for_each(|n| out.number(n));
                 rows(&mut out, &table.forward)?;
                 rows(&mut out, &table.reverse)?;
+                out.long(table.guards.len() as u64);
+                for guard in &table.guards {
+                    out.text(guard)?;
+                    out.end_item()?;
+                }
                 out.long(table.guarded.len() as u64);
                 for (object, subject, guard) in &table.guarded {
-                    out.number(*object);
-                    out.number(*subject);
-                    out.text(guard)?;
+                    [*object, *subject, *guard].into_iter().for_each(|n| out.number(n));
                     out.end_item()?;
                 }
             }
@@ -473,12 +532,12 @@ mod tests {
             table.key = [0, 0, 1, WILDCARD];
             table.forward = (2, vec![(0, vec![0]), (2, vec![0])]);
             table.reverse = (2, vec![(0, vec![0, 2])]);
-            table.guarded.clear();
+            (table.guards, table.guarded) = (Vec::new(), Vec::new());
         });
         assert_eq!(wildcard.map(|read| read.tuple_count()).ok(), Some(2));
         let none = File::read(|_, table| {
             (table.forward, table.reverse) = ((0, Vec::new()), (0, Vec::new()));
-            table.guarded.clear();
+            (table.guards, table.guarded) = (Vec::new(), Vec::new());
         });
         assert_eq!(none.map(|read| read.tuple_count()).ok(), Some(0));
 
@@ -494,46 +553,69 @@ mod tests {
         refused("no such subject type", |_, table| table.key[2] = 2);
         refused("no such relation of usersets", |_, table| table.key[3] = 2);
         refused("a wildcard's second number", |_, table| table.key[3] = WILDCARD);
-        refused("no such object", |_, table| {
-            table.forward.1[1].0 = 3;
-        });
+        refused("no such object", |_, table| table.forward.1[2].0 = 3);
         refused("no such subject", |_, table| table.forward.1[1].1[0] = 2);
-        refused("no such object behind", |_, table| {
-            table.reverse.1[1].1[2] = 3 | GUARDED;
-            table.guarded[0].0 = 3;
-        });
+        refused("no such object behind", |_, table| table.reverse.1[1].1[2] = 3 | GUARDED);
         refused("no such subject behind", |_, table| table.reverse.1[1].0 = 2);
         refused("rows out of order", |_, table| table.forward.1.swap(0, 1));
         refused("edges out of order", |_, table| table.forward.1[0].1.swap(0, 1));
         refused("an edge twice", |_, table| table.forward.1[0].1[0] = 1);
         refused("an edge twice, in two runs", |_, table| table.forward.1[1].0 = 0);
-        refused("fewer edges than there are", |_, table| table.forward.0 = 2);
-        refused("more edges than there are", |_, table| table.forward.0 = 4);
+        refused("fewer edges than there are", |_, table| table.forward.0 = 3);
+        refused("more edges than there are", |_, table| table.forward.0 = 5);
         refused("fewer edges back than there are", |_, table| table.reverse.0 = 3);
-        refused("a guarded edge among the plain", |_, table| table.forward.1[0].1[0] |= GUARDED);
         refused("an edge that has no way back", |_, table| {
-            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![0, 1])]);
+            table.reverse = (3, vec![(1, vec![0, 1, 2 | GUARDED])]);
         });
         refused("a way back without its edge", |_, table| {
-            table.forward = (2, vec![(0, vec![0, 1])]);
+            table.forward = (3, vec![(0, vec![0, 1]), (2, vec![1 | GUARDED])]);
+        });
+        refused("an edge that is guarded only there", |_, table| {
+            table.forward.1[1].1[0] |= GUARDED;
+        });
+        refused("an edge that is guarded only behind", |_, table| {
+            table.reverse.1[0].1[0] |= GUARDED;
+        });
+        refused("another edge guarded there than behind", |_, table| {
+            (table.forward.1[1].1[0], table.forward.1[2].1[0]) = (1 | GUARDED, 1);
+        });
+        refused("and the guard is that one's", |_, table| {
+            (table.forward.1[1].1[0], table.forward.1[2].1[0]) = (1 | GUARDED, 1);
+            table.guarded[0].0 = 1;
         });
         refused("a guarded edge without its guard", |_, table| table.guarded.clear());
-        refused("and one plain edge more", |_, table| {
-            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![1]), (2, vec![1])]);
-            table.guarded.clear();
-        });
-        refused("a guard without an edge", |_, table| table.guarded.push((2, 0, FOREVER)));
+        refused("a guard without an edge", |_, table| table.guarded.push((2, 0, 0)));
         refused("a guard of a plain edge", |_, table| table.guarded[0].0 = 1);
-        refused("a guard twice", |_, table| table.guarded.push((2, 1, FOREVER)));
-        refused("a guard that is none", |_, table| table.guarded[0].2 = "{}");
-        refused("a guard of an edge that is there without", |_, table| {
-            table.forward = (4, vec![(0, vec![0, 1]), (1, vec![1]), (2, vec![1])]);
-        });
+        refused("a guard twice", |_, table| table.guarded.push((2, 1, 0)));
+        refused("a guard that is none", |_, table| table.guards[0] = "{}");
+        refused("no such guard", |_, table| table.guarded[0].2 = 1);
         refused("guards out of order", |_, table| {
-            table.forward = (2, vec![(0, vec![0, 1])]);
-            table.reverse.1[1].1 = vec![0, 1 | GUARDED, 2 | GUARDED];
-            table.guarded.push((1, 1, FOREVER));
+            table.forward.1[1].1[0] |= GUARDED;
+            table.reverse.1[1].1[1] |= GUARDED;
+            table.guarded.push((1, 1, 0));
         });
+    }
+
+    #[test]
+    fn a_guard_is_written_once_however_many_have_it() {
+        let read = |second: &'static str| {
+            File::read(move |_, table| {
+                table.forward.1[1].1[0] |= GUARDED;
+                table.reverse.1[1].1[1] |= GUARDED;
+                table.guards.push(second);
+                table.guarded = vec![(1, 1, 0), (2, 1, 1)];
+            })
+        };
+        let texts = |bytes: &[u8], text: &str| {
+            bytes.windows(text.len()).filter(|found| *found == text.as_bytes()).count()
+        };
+        let another = r#"[null,{"expires_at_micros":7}]"#;
+        for (second, count) in [(FOREVER, 1), (another, 2)] {
+            let bytes = read(second).unwrap().encode("label");
+            assert_eq!(texts(&bytes, FOREVER) + texts(&bytes, another), count);
+            let again = Snapshot::decode(&bytes, "label").unwrap();
+            assert_eq!(again.encode("label"), bytes);
+        }
     }
 
     #[test]
@@ -553,7 +635,7 @@ mod tests {
                 file.objects[1] = names;
                 table.forward = (count, runs);
                 table.reverse = (count, (0..first).map(|subject| (subject, vec![0])).collect());
-                table.guarded.clear();
+                (table.guards, table.guarded) = (Vec::new(), Vec::new());
             })
         };
         for lengths in [&[RUN][..], &[3, 2], &[1]] {

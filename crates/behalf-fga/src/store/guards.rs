@@ -7,12 +7,16 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use serde_json::{Map, Value as Json};
 
 use super::paged::Paged;
 use crate::tuple::{Guard, TupleCondition, Validity};
 
 /// Entries per bucket, on average at most.
 const LOAD: usize = 8;
+
+/// Members that a map has places for as soon as it has one.
+const MAP_NODE: usize = 11;
 
 /// A [`Guard`] as the store keeps it.
 #[derive(Clone, Debug)]
@@ -24,6 +28,14 @@ pub(crate) struct HeldGuard {
 impl HeldGuard {
     pub(crate) fn guard(&self) -> Guard<'_> {
         Guard { condition: self.condition.as_ref(), validity: self.validity }
+    }
+
+    /// Bytes in use with what lies behind pointers, about.
+    fn bytes(&self) -> usize {
+        let condition = self.condition.as_ref();
+        let condition = condition.map_or(0, |of| of.name.capacity() + map_bytes(&of.context));
+        // Two counters in front of everything shared.
+        16 + size_of::<Self>() + condition
     }
 
     /// The guard as text: the same text, the same guard, to the last sign of a number.
@@ -50,6 +62,15 @@ struct Entry {
 }
 
 impl Guards {
+    /// No guards yet, and buckets for so many.
+    pub(super) fn with_room_for(count: usize) -> Self {
+        let mut bucket_count = 0;
+        while count > bucket_count * LOAD {
+            bucket_count = (bucket_count * 4).max(1);
+        }
+        Self { bucket_count, ..Self::default() }
+    }
+
     /// How many tuples are guarded.
     pub(crate) fn len(&self) -> usize {
         self.count
@@ -141,6 +162,14 @@ struct Known {
 }
 
 impl GuardPool {
+    /// Bytes of the guards in use, each counted once whatever number of tuples and versions has it.
+    pub(super) fn bytes(&self) -> usize {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = known.guards.capacity() * (size_of::<(u64, Weak<HeldGuard>)>() + 1);
+        let held = known.guards.iter().filter_map(|(_, known)| known.upgrade());
+        slots + held.map(|held| held.bytes()).sum::<usize>()
+    }
+
     /// The guard that is in use already, or this one.
     pub(super) fn share(&self, guard: HeldGuard) -> Arc<HeldGuard> {
         let text = guard.text();
@@ -162,13 +191,35 @@ impl GuardPool {
     }
 }
 
+/// Bytes behind a value's pointers.
+fn value_bytes(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.capacity(),
+        Json::Array(items) => {
+            let behind: usize = items.iter().map(value_bytes).sum();
+            items.capacity() * size_of::<Json>() + behind
+        }
+        Json::Object(members) => map_bytes(members),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+    }
+}
+
+fn map_bytes(members: &Map<String, Json>) -> usize {
+    let places = if members.is_empty() { 0 } else { members.len().max(MAP_NODE) };
+    let member = |(name, value): (&String, &Json)| name.capacity() + value_bytes(value);
+    let behind: usize = members.iter().map(member).sum();
+    places * (size_of::<String>() + size_of::<Json>()) + behind
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use serde_json::json;
+
     use super::{Entry, GuardPool, Guards, HeldGuard};
-    use crate::tuple::Validity;
+    use crate::tuple::{TupleCondition, Validity};
 
     fn until(micros: u32) -> HeldGuard {
         let validity = Validity { expires_at_micros: Some(micros.into()), ..Validity::default() };
@@ -217,6 +268,31 @@ mod tests {
         }
         assert!(pool.known.lock().unwrap().guards.len() < 1_000);
         assert!(Arc::ptr_eq(&kept, &pool.share(until(1))));
+    }
+
+    #[test]
+    fn the_bytes_of_guards_are_those_of_each_in_use_once() {
+        let pool = GuardPool::default();
+        let slots = |pool: &GuardPool| pool.known.lock().unwrap().guards.capacity() * 17;
+        let timed = pool.share(until(1));
+        let same = pool.share(until(1));
+        assert_eq!(pool.bytes() - slots(&pool), 16 + size_of::<HeldGuard>());
+        drop(same);
+        let text = |length: usize| String::from_utf8(vec![b'x'; length]).unwrap();
+        let conditioned = |value: serde_json::Value| {
+            let context = serde_json::Map::from_iter([(text(3), value)]);
+            let condition = Some(TupleCondition { name: text(5), context });
+            pool.share(HeldGuard { condition, validity: Validity::default() })
+        };
+        let before = pool.bytes() - slots(&pool);
+        let held = conditioned(json!([text(1_000), {"a": 1}]));
+        let (value, member) = (size_of::<serde_json::Value>(), size_of::<String>());
+        let nodes = 2 * 11 * (member + value);
+        let expected = 16 + size_of::<HeldGuard>() + 5 + 3 + 2 * value + 1_000 + 1 + nodes;
+        let bytes = pool.bytes() - slots(&pool) - before;
+        assert!((expected..expected + 64).contains(&bytes), "{bytes} of {expected}");
+        drop((timed, held));
+        assert_eq!(pool.bytes(), slots(&pool), "what no version holds is not counted");
     }
 
     #[test]

@@ -82,6 +82,58 @@ impl Names {
         Self { index, ..Self::default() }
     }
 
+    /// Puts the next names in, a page of them or the last ones, back to back and with the length of
+    /// each; they are found only after [`Self::fill_index`]. False if that is not what they are.
+    pub(super) fn push_page(&mut self, text: &str, lengths: impl Iterator<Item = u32>) -> bool {
+        let (mut ends, mut count, mut end) = ([0; PER_PAGE], 0, 0_u32);
+        for length in lengths {
+            let (Some(place), Some(sum)) = (ends.get_mut(count), end.checked_add(length)) else {
+                return false;
+            };
+            (*place, end) = (sum, sum);
+            count += 1;
+            if !text.is_char_boundary(sum as usize) {
+                return false;
+            }
+        }
+        if end as usize != text.len() || !self.tail_ends.is_empty() {
+            return false;
+        }
+        if count == PER_PAGE {
+            let Some(page) = self.pages.make_mut(self.count as usize / PER_PAGE) else {
+                return false;
+            };
+            *page = NamePage::new(text, ends);
+        } else {
+            self.tail.push_str(text);
+            self.tail_ends.extend(ends.iter().take(count));
+        }
+        self.count += u32::try_from(count).unwrap_or_default();
+        true
+    }
+
+    /// Puts every name into the index, which has room for them and none of them yet. False when a
+    /// name comes twice.
+    pub(super) fn fill_index(&self) -> bool {
+        let mut hashes = Vec::with_capacity(PER_PAGE);
+        for first in (0..self.count).step_by(PER_PAGE) {
+            let names =
+                (first..self.count).take(PER_PAGE).map(|number| (number, self.name(number)));
+            let hash = |name: &str| self.index.hasher.hash_one(name);
+            hashes.clear();
+            hashes.extend(names.filter_map(|(number, name)| Some((number, hash(name?)))));
+            // Where they go is read for all of them first, so that waiting for memory overlaps.
+            black_box(hashes.iter().fold(0, |sum, (_, hash)| sum ^ self.index.touch(*hash)));
+            for (number, hash) in &hashes {
+                let is_it = |other| self.name(other) == self.name(*number);
+                if !self.index.insert_new(*hash, *number, is_it) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     /// How many names there are; their numbers are those below.
     pub(super) fn count(&self) -> u32 {
         self.count
@@ -246,6 +298,18 @@ impl Index {
             return false;
         }
         u32::try_from(packed).is_ok_and(|packed| self.put(hash, packed))
+    }
+
+    /// As [`Self::insert`] of a number whose name is not in; false when it is.
+    fn insert_new(&self, hash: u64, number: u32, is_it: impl Fn(u32) -> bool) -> bool {
+        self.find(hash, is_it).is_none() && self.insert(hash, number)
+    }
+
+    /// Reads the first slot of a hash.
+    #[inline]
+    fn touch(&self, hash: u64) -> u32 {
+        let slot = self.slots.get(place(hash, self.slots.len() - 1));
+        slot.map(|slot| slot.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// Puts a slot's content in the first free place after the hash's own.

@@ -312,22 +312,37 @@ impl Rows {
 }
 
 /// Makes rows of edges that come in the order of rows and ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RowsBuilder {
     rows: Rows,
+    /// The page that is being made: its number, how many edges each of its rows has, and the edges.
     number: usize,
-    page: Vec<(usize, Edge)>,
+    counts: [usize; ROWS],
+    edges: Vec<u32>,
+    /// The words of a page, kept for the next one.
+    words: Vec<u32>,
+}
+
+impl Default for RowsBuilder {
+    fn default() -> Self {
+        let (rows, edges, words) = (Rows::default(), Vec::new(), Vec::new());
+        Self { rows, number: 0, counts: [0; ROWS], edges, words }
+    }
 }
 
 impl RowsBuilder {
-    /// Puts an edge in behind all others; the caller sees to the order.
-    pub(super) fn push(&mut self, row: u32, edge: Edge) {
+    /// Puts edges of a row in behind all others; the caller sees to the order.
+    pub(super) fn push(&mut self, row: u32, edges: impl Iterator<Item = Edge>) {
         let (number, at) = split(row);
         if number != self.number {
             self.finish_page();
             self.number = number;
         }
-        self.page.push((at, edge));
+        let before = self.edges.len();
+        self.edges.extend(edges.map(Edge::bits));
+        if let Some(count) = self.counts.get_mut(at) {
+            *count += self.edges.len() - before;
+        }
     }
 
     pub(super) fn finish(mut self) -> Rows {
@@ -336,41 +351,56 @@ impl RowsBuilder {
     }
 
     fn finish_page(&mut self) {
-        if self.page.is_empty() {
+        if self.edges.is_empty() {
             return;
         }
-        let rows = || self.page.chunk_by(|(one, _), (other, _)| one == other);
-        let small = || rows().filter(|row| row.len() <= BIG).flatten();
-        let count = small().count();
-        let mut words = Vec::with_capacity(1 + WIDE_ENDS + count);
-        let is_wide = count > usize::from(u8::MAX);
-        words.push(if is_wide { WIDE } else { 0 });
-        words.resize(1 + if is_wide { WIDE_ENDS } else { NARROW_ENDS }, 0);
-        for (at, _) in small() {
-            shift_ends(&mut words, *at, u32::wrapping_add);
-        }
-        words.extend(small().map(|(_, edge)| edge.bits()));
-        let mut big = Vec::new();
-        for row in rows().filter(|row| row.len() > BIG) {
-            let edges: Vec<u32> = row.iter().map(|(_, edge)| edge.bits()).collect();
-            let chunks = edges.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect();
-            let at = row.first().map_or(0, |(at, _)| *at);
-            let number = u32::try_from(self.number * ROWS + at).unwrap_or(u32::MAX);
-            big.push((number, BigRow { chunks }));
-        }
-        if !big.is_empty() {
-            if let Some(flags) = words.first_mut() {
-                *flags |= HAS_BIG;
+        let big = self.take_big();
+        let is_wide = self.edges.len() > usize::from(u8::MAX);
+        let flags = if is_wide { WIDE } else { 0 } | if big.is_empty() { 0 } else { HAS_BIG };
+        self.words.clear();
+        self.words.push(flags);
+        let (per_word, bits) = if is_wide { (2, 16_u32) } else { (4, 8) };
+        let mut end: u32 = 0;
+        for counts in self.counts.chunks(per_word) {
+            let mut word = 0;
+            for (place, count) in (0..).zip(counts) {
+                // A page's small rows have fewer edges than an end has room for.
+                end += u32::try_from(*count).unwrap_or_default();
+                word |= end << (place * bits);
             }
-            if let Some(page) = self.rows.big.make_mut(self.number) {
-                *page = Some(Arc::new(big));
-            }
+            self.words.push(word);
         }
+        self.words.extend_from_slice(&self.edges);
         if let Some(page) = self.rows.pages.make_mut(self.number) {
-            *page = Some(Arc::from(words));
+            *page = Some(Arc::from(self.words.as_slice()));
         }
-        self.rows.edges += self.page.len();
-        self.page.clear();
+        self.rows.edges += self.edges.len();
+        if !big.is_empty()
+            && let Some(page) = self.rows.big.make_mut(self.number)
+        {
+            *page = Some(Arc::new(big));
+        }
+        self.edges.clear();
+        self.counts = [0; ROWS];
+    }
+
+    /// Takes the rows out of the page that are too long for it.
+    fn take_big(&mut self) -> Vec<(u32, BigRow)> {
+        let mut big = Vec::new();
+        let mut start = 0;
+        for (at, count) in self.counts.iter_mut().enumerate() {
+            if *count <= BIG {
+                start += *count;
+                continue;
+            }
+            let edges: Vec<u32> = self.edges.drain(start..start + *count).collect();
+            self.rows.edges += edges.len();
+            *count = 0;
+            let chunks = edges.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect();
+            let row = u32::try_from(self.number * ROWS + at).unwrap_or(u32::MAX);
+            big.push((row, BigRow { chunks }));
+        }
+        big
     }
 }
 
@@ -562,7 +592,7 @@ mod tests {
                 }
             }
             let mut builder = RowsBuilder::default();
-            rows.all().for_each(|(row, edge)| builder.push(row, edge));
+            rows.all().for_each(|(row, edge)| builder.push(row, std::iter::once(edge)));
             let mut built = builder.finish();
             assert!(built.all().eq(rows.all()));
             assert_eq!(built.len(), rows.len());

@@ -78,6 +78,16 @@ pub struct Footprint {
     pub names: usize,
     /// Edges both ways, with their directories.
     pub edges: usize,
+    /// What guarded tuples depend on: conditions with their contexts, and times. Versions share
+    /// these, and it is counted what all of them have.
+    pub guards: usize,
+}
+
+impl Footprint {
+    /// All of it.
+    pub fn bytes(&self) -> usize {
+        self.names + self.edges + self.guards
+    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -102,11 +112,17 @@ impl Snapshot {
     /// As [`crate::FgaStore::apply`].
     pub fn with_changes(&self, changes: &[Change]) -> Result<Self, WriteError> {
         let mut next = self.clone();
-        for change in changes {
-            changes::apply(&mut next, change)?;
-        }
-        next.revision = Revision(self.revision.0 + 1);
+        next.apply(changes)?;
         Ok(next)
+    }
+
+    /// Applies changes in place, as one write; when it fails, a part of them may be applied.
+    pub(super) fn apply(&mut self, changes: &[Change]) -> Result<(), WriteError> {
+        for change in changes {
+            changes::apply(self, change)?;
+        }
+        self.revision = Revision(self.revision.0 + 1);
+        Ok(())
     }
 
     /// The version seen through a model that the store does not have; only the two belong together.
@@ -136,7 +152,7 @@ impl Snapshot {
             table.forward.bytes() + table.reverse.bytes() + table.guards.bytes()
         };
         let edges = self.tables.iter().map(table).sum();
-        Footprint { tuples: self.tuple_count(), names, edges }
+        Footprint { tuples: self.tuple_count(), names, edges, guards: self.guard_pool.bytes() }
     }
 
     /// All tuples, in no promised order.
@@ -384,5 +400,11 @@ mod tests {
         let parts: Vec<usize> = parts.collect();
         assert_eq!(parts.iter().filter(|bytes| **bytes > 0).count(), 5);
         assert_eq!((footprint.tuples, footprint.edges), (3, parts.iter().sum()));
+        let guards = snapshot.guard_pool.bytes();
+        assert!(guards > 0);
+        assert_eq!(
+            (footprint.guards, footprint.bytes()),
+            (guards, footprint.names + footprint.edges + guards)
+        );
     }
 }
