@@ -128,9 +128,8 @@ pub fn tuple(data: &[u8]) {
         let request = RequestContext::default();
         let list = ListObjectsRequest { user, relation, object_type, request };
         let listed = snapshot.list_objects(&model, &list);
-        if let (Ok(objects), true) = (listed, is_written) {
-            assert!(objects.iter().any(|listed| listed == object), "{tuple} is not listed");
-        }
+        let is_listed = listed.is_ok_and(|objects| objects.iter().any(|listed| listed == object));
+        assert!(!is_written || is_listed, "{tuple} is not listed");
         let contextual = [tuple];
         let request =
             RequestContext { contextual_tuples: &contextual, ..RequestContext::default() };

@@ -136,7 +136,12 @@ fn random_write(dice: &mut Dice, own: TupleKey, known: &mut Vec<TupleKey>) -> Wr
 async fn write(authz: Authz, store: String, told: Arc<Told>, life: u64, writer: u64) {
     let mut dice = Dice(number("BEHALF_SEED", 1) * 10_000 + life * 100 + writer);
     let mut known = Vec::new();
-    for n in 0..number("BEHALF_HISTORY_WRITES", WRITES) / WRITERS / STARTS {
+    let writes = number("BEHALF_HISTORY_WRITES", WRITES) / WRITERS / STARTS;
+    for n in 0..writes {
+        if writer == 0 && n.is_multiple_of(20) {
+            let (done, all) = (writes * (life - 1) + n, writes * STARTS);
+            println!("progress: writes of the service's first writer {done} of {all}");
+        }
         let own = TupleKey::new(
             format!("user:{}", dice.below(2_000)),
             "viewer",

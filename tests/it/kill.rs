@@ -2,6 +2,7 @@
 //!
 //! The server is a real process; the writers talk to it over loopback. Rounds are few here and
 //! many in the soak runs (`BEHALF_KILL_ROUNDS`).
+#![expect(clippy::print_stdout, reason = "how far a long run is is worth reading")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -223,6 +224,7 @@ fn a_killed_server_has_every_acknowledged_write_and_no_half_one() {
     std::fs::write(dir.path().join("setup.yaml"), SETUP).unwrap();
     let mut acknowledged = [0_usize; WRITERS];
     for round in 0..rounds {
+        println!("progress: kills during writes {round} of {rounds}");
         let server = Server::start(dir.path());
         let port = server.port;
         let stop = Arc::new(AtomicBool::new(false));
@@ -265,6 +267,7 @@ fn a_killed_server_has_every_acknowledged_write_and_no_half_one() {
     let expected: Vec<u64> = (1..).take(revisions.len()).collect();
     assert_eq!(revisions, expected);
     assert!(revisions.len() >= total, "{} of {total} writes are records", revisions.len());
+    println!("kill: {rounds} kills during {total} acknowledged writes");
 }
 
 /// The revision of each recorded write of the store, from an export that verifies.
@@ -364,6 +367,7 @@ fn a_server_killed_while_it_saves_snapshots_knows_every_acknowledged_write() {
         post(port, path, &body.to_string()).unwrap().contains("\"allowed\":true")
     };
     for round in 0..rounds {
+        println!("progress: kills during imports {round} of {rounds}");
         // A thousand changes after a start are saved at once: the kill comes at another point of it
         // each round, also while the import itself is under way.
         let server = Server::start(dir.path());
@@ -390,6 +394,7 @@ fn a_server_killed_while_it_saves_snapshots_knows_every_acknowledged_write() {
         }
     }
     assert!(!acknowledged.is_empty());
+    println!("kill: {rounds} kills during or after imports, {} acknowledged", acknowledged.len());
     let file = dir.path().join("data/fga/default/01ARZ3NDEKTSV4RRFFQ69G5FAV.snapshot");
     let deadline = Instant::now() + Duration::from_secs(30);
     while !file.exists() {

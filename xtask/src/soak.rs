@@ -1,73 +1,104 @@
 //! The long forms of the tests: hours instead of seconds, run by hand.
 //!
-//! Random cases run in batches, each from the seed where the last one ended, which is kept in
-//! `target/soak-seed`; so a run that was stopped goes on, and no case is run twice.
+//! Each form goes on at the seed where its last run ended, which is kept in `target/soak/`; so a run
+//! that was stopped goes on, and nothing is run twice. It says how far it is, and ends at the first
+//! failure, with the command that shows it again.
+
+mod run;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
+use run::Test;
+
 const USAGE: &str = "usage: xtask soak [random|kill|power|history|fuzz]... [--cases N] \
-                     [--minutes M] [--seed S] [--rounds N]";
+                     [--minutes M] [--rounds N] [--writes N] [--inputs N] [--seed S] \
+                     [--profile NAME]";
 
-/// Random cases of a batch: some tens of seconds.
-const BATCH: u64 = 20_000;
+/// Random cases of a batch: some seconds, after which the next seed is kept.
+const BATCH: u64 = 2_000;
+/// Seeds below are those of .ci/run.
+const FIRST_SEED: u64 = 1_000_000;
 
-struct Options {
-    parts: Vec<String>,
+pub struct Options {
+    forms: Vec<String>,
     /// Random cases.
     cases: u64,
     /// When no new batch of random cases begins.
     most: Option<Duration>,
-    seed: Option<u64>,
     /// Of kills, and of power cuts ten times as many.
     rounds: u64,
+    /// Of a long history.
+    writes: u64,
+    /// Mutated inputs of each fuzz target.
+    inputs: u64,
+    seed: Option<u64>,
+    /// Cargo's, of what is run.
+    profile: String,
 }
 
 impl Options {
     fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options =
-            Self { parts: Vec::new(), cases: 10_000_000, most: None, seed: None, rounds: 200 };
+        let mut options = Self {
+            forms: Vec::new(),
+            cases: 10_000_000,
+            most: None,
+            rounds: 200,
+            writes: 6_000,
+            inputs: 60_000,
+            seed: None,
+            profile: "release".to_owned(),
+        };
         while let Some(word) = words.next() {
             if !word.starts_with("--") {
-                ensure!(PARTS.iter().any(|(name, _)| *name == word), USAGE);
-                options.parts.push(word);
+                ensure!(FORMS.iter().any(|(name, _)| *name == word), USAGE);
+                options.forms.push(word);
                 continue;
             }
-            let value: u64 = words.next().context(USAGE)?.parse().context(USAGE)?;
+            let value = words.next().context(USAGE)?;
+            let number = || value.parse::<u64>().context(USAGE);
             match word.as_str() {
-                "--cases" => options.cases = value,
-                "--minutes" => options.most = Some(Duration::from_secs(value * 60)),
-                "--seed" => options.seed = Some(value),
-                "--rounds" => options.rounds = value,
+                "--cases" => options.cases = number()?,
+                "--minutes" => options.most = Some(Duration::from_secs(number()? * 60)),
+                "--rounds" => options.rounds = number()?,
+                "--writes" => options.writes = number()?,
+                "--inputs" => options.inputs = number()?,
+                "--seed" => options.seed = Some(number()?),
+                "--profile" => options.profile = value,
                 _ => bail!(USAGE),
             }
         }
-        if options.parts.is_empty() {
-            options.parts = PARTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        if options.forms.is_empty() {
+            options.forms = FORMS.iter().map(|(name, _)| (*name).to_owned()).collect();
         }
         Ok(options)
     }
+
+    /// The seed to begin with.
+    fn seed_of(&self, form: &str) -> u64 {
+        let known = std::fs::read_to_string(kept(form)).ok().and_then(|t| t.trim().parse().ok());
+        self.seed.or(known).unwrap_or(FIRST_SEED)
+    }
 }
 
-type Part = fn(&Options) -> anyhow::Result<String>;
+type Form = fn(&Options) -> anyhow::Result<String>;
 
-const PARTS: [(&str, Part); 5] =
+const FORMS: [(&str, Form); 5] =
     [("random", random), ("kill", kill), ("power", power), ("history", history), ("fuzz", fuzz)];
 
-/// Runs the parts that are asked for, and ends with what is to be written down.
+/// Runs the forms that are asked for, and ends with what is to be written down.
 pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<()> {
     let options = Options::read(words)?;
     let mut summary = vec!["| soak | what passed | time |".to_owned(), "|---|---|---|".to_owned()];
-    for (name, part) in PARTS {
-        if !options.parts.iter().any(|wanted| wanted == name) {
+    for (name, form) in FORMS {
+        if !options.forms.iter().any(|wanted| wanted == name) {
             continue;
         }
         println!("== {name}");
         let begun = Instant::now();
-        let passed = part(&options)?;
+        let passed = form(&options)?;
         summary.push(format!("| {name} | {passed} | {} s |", begun.elapsed().as_secs()));
     }
     println!("\n{}", summary.join("\n"));
@@ -78,19 +109,32 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Runs tests of a package by name, as fast code, and returns what they printed.
-fn test(package: &str, name: &str, settings: &[(&str, String)]) -> anyhow::Result<String> {
-    let output = Command::new("cargo")
-        .args(["test", "--release", "--locked", "--quiet", "--package", package, "--test", "it"])
-        .args(["--", "--nocapture", name])
-        .envs(settings.iter().map(|(name, value)| (name, value)))
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{name} fails with {settings:?}:\n{text}");
-    ensure!(!text.contains("running 0 tests"), "{name} is no test");
-    Ok(text)
+/// Where the next seed of a form is kept.
+fn kept(form: &str) -> PathBuf {
+    root().join("target/soak").join(form)
+}
+
+fn keep(form: &str, next: u64) -> anyhow::Result<()> {
+    std::fs::create_dir_all(root().join("target/soak"))?;
+    Ok(std::fs::write(kept(form), next.to_string())?)
+}
+
+fn random(options: &Options) -> anyhow::Result<String> {
+    let first = options.seed_of("random");
+    let test = Test::build("behalf-fga", "random::the_engine", &options.profile)?;
+    let begun = Instant::now();
+    let (mut done, mut checks) = (0, 0);
+    while done < options.cases && options.most.is_none_or(|most| begun.elapsed() < most) {
+        let (seed, cases) = (first + done, BATCH.min(options.cases - done));
+        let text = test.run(&[("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", cases)])?;
+        let line = *lines(&text, "random models: ").first().context("the test printed nothing")?;
+        let count = line.split(": ").nth(2).and_then(|rest| rest.split(' ').next());
+        checks += count.and_then(|count| count.parse::<u64>().ok()).context("no count")?;
+        done += cases;
+        keep("random", first + done)?;
+        println!("{line}\n{}", run::progress("random cases", done, options.cases, begun));
+    }
+    Ok(format!("{done} cases from seed {first}, {checks} checks"))
 }
 
 /// The lines of a test's output from where they begin with `mark`.
@@ -98,63 +142,38 @@ fn lines<'a>(text: &'a str, mark: &str) -> Vec<&'a str> {
     text.lines().filter_map(|line| line.get(line.find(mark)?..)).collect()
 }
 
-fn random(options: &Options) -> anyhow::Result<String> {
-    let kept = root().join("target/soak-seed");
-    let known = std::fs::read_to_string(&kept).ok().and_then(|text| text.trim().parse().ok());
-    // Seeds below are those of .ci/run.
-    let first = options.seed.or(known).unwrap_or(1_000_000);
-    let begun = Instant::now();
-    let (mut done, mut checks) = (0, 0);
-    while done < options.cases && options.most.is_none_or(|most| begun.elapsed() < most) {
-        let (seed, cases) = (first + done, BATCH.min(options.cases - done));
-        let settings = [
-            ("BEHALF_RANDOM_SEED", seed.to_string()),
-            ("BEHALF_RANDOM_CASES", cases.to_string()),
-        ];
-        let text = test("behalf-fga", "random::", &settings)?;
-        let line = *lines(&text, "random models: ").first().context("the test printed nothing")?;
-        let count = line.split(": ").nth(2).and_then(|rest| rest.split(' ').next());
-        checks += count.and_then(|count| count.parse::<u64>().ok()).context("no count")?;
-        done += cases;
-        std::fs::write(&kept, (first + done).to_string())?;
-        let rate = done as f64 / begun.elapsed().as_secs_f64();
-        let left = (options.cases - done) as f64 / rate / 60.0;
-        println!("{line}\n{done} of {}, {rate:.0}/s, {left:.0} min left", options.cases);
-    }
-    Ok(format!("{done} cases from seed {first}, {checks} checks"))
-}
-
 fn kill(options: &Options) -> anyhow::Result<String> {
-    let rounds = options.rounds.to_string();
-    test("behalf-tests", "kill::a_killed", &[("BEHALF_KILL_ROUNDS", rounds.clone())])?;
-    Ok(format!("{rounds} kills during writes"))
+    let rounds = options.rounds;
+    let test = Test::build("behalf-tests", "kill::a_", &options.profile)?;
+    let text = test.run(&[("BEHALF_KILL_ROUNDS", rounds)])?;
+    Ok(lines(&text, "kill: ").join("; "))
 }
 
 fn power(options: &Options) -> anyhow::Result<String> {
-    let seed = options.seed.unwrap_or(1);
-    let settings = [
-        ("BEHALF_POWER_CUTS", (options.rounds * 10).to_string()),
-        ("BEHALF_SEED", seed.to_string()),
-    ];
-    let text = test("behalf-store", "power_cut::", &settings)?;
+    let seed = options.seed_of("power");
+    let test = Test::build("behalf-store", "power_cut::", &options.profile)?;
+    let text = test.run(&[("BEHALF_POWER_CUTS", options.rounds * 10), ("BEHALF_SEED", seed)])?;
+    keep("power", seed + 1)?;
     Ok(lines(&text, "power cut: ").join("; "))
 }
 
 fn history(options: &Options) -> anyhow::Result<String> {
-    let seed = options.seed.unwrap_or(1);
-    let settings =
-        [("BEHALF_HISTORY_WRITES", "6000".to_owned()), ("BEHALF_SEED", seed.to_string())];
-    let engine = test("behalf-fga", "history::", &settings)?;
-    let service = test("behalf-tests", "history_authz::", &settings)?;
-    let told = [engine, service];
+    let seed = options.seed_of("history");
+    let settings = [("BEHALF_HISTORY_WRITES", options.writes), ("BEHALF_SEED", seed)];
+    let engine = Test::build("behalf-fga", "history::", &options.profile)?.run(&settings)?;
+    let service = Test::build("behalf-tests", "history_authz::", &options.profile)?;
+    let told = [engine, service.run(&settings)?];
+    // The engine's two histories have seeds that follow each other.
+    keep("history", seed + 2)?;
     let told: Vec<&str> = told.iter().flat_map(|text| lines(text, "history: ")).collect();
-    Ok(told.join("; "))
+    Ok(format!("from seed {seed}: {}", told.join("; ")))
 }
 
 fn fuzz(options: &Options) -> anyhow::Result<String> {
-    let seed = options.seed.unwrap_or(1);
-    let settings =
-        [("BEHALF_FUZZ_CASES", "60000".to_owned()), ("BEHALF_FUZZ_SEED", seed.to_string())];
-    let text = test("behalf-fga", "fuzz_replay::", &settings)?;
-    Ok(format!("60000 mutated inputs of each of {} targets", lines(&text, "fuzz: ").len()))
+    let (seed, inputs) = (options.seed_of("fuzz"), options.inputs);
+    let test = Test::build("behalf-fga", "fuzz_replay::", &options.profile)?;
+    let text = test.run(&[("BEHALF_FUZZ_CASES", inputs), ("BEHALF_FUZZ_SEED", seed)])?;
+    keep("fuzz", seed + 1)?;
+    let targets = lines(&text, "fuzz: ").len();
+    Ok(format!("{inputs} mutated inputs of each of {targets} targets from seed {seed}"))
 }

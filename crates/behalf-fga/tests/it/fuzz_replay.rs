@@ -93,7 +93,10 @@ fn run(name: &str, target: fn(&[u8]), words: &[&str], giants: &[String]) {
         }
     };
     known.for_each(|data| check(&data));
-    for _ in 0..cases {
+    for number in 0..cases {
+        if number.is_multiple_of(1_000) {
+            println!("progress: {name} {number} of {cases}");
+        }
         check(&mutated(&mut dice, &corpus, words));
     }
     let (time, data) = slowest;

@@ -102,6 +102,9 @@ fn tell(seed: u64, writes: u64, mut after: impl FnMut(Pinned, Arc<StoreModel>)) 
         store.apply(&changes).unwrap();
         log.push(changes);
         history.push(store.snapshot(), i64::try_from(number).unwrap());
+        if number.is_multiple_of(100) {
+            println!("progress: engine's history {number} of {writes}");
+        }
         if number.is_multiple_of((writes / PINS).max(1)) {
             let pin = Pinned { snapshot: store.snapshot(), plain: Arc::new(plain.clone()) };
             after(pin.clone(), Arc::clone(&model));

@@ -21,3 +21,4 @@ mod history;
 mod language;
 mod random;
 mod store;
+mod ways;

@@ -480,4 +480,55 @@ fn a_large_store_is_written_in_pieces() {
     let whole: usize = sizes.0.iter().sum();
     assert_eq!(whole, store.snapshot().encode("label").len());
     assert!(whole > 1_000_000 && sizes.0.iter().all(|size| *size < 300_000), "{:?}", sizes.0);
+    // And in few of them.
+    assert!(sizes.0.len() < 60, "{:?}", sizes.0);
+}
+
+/// Documents in several pages with so many viewers each, and a user with as many documents.
+#[test]
+fn rows_of_every_length_are_read_back_and_written_to() {
+    const LENGTHS: [usize; 9] = [1, 254, 255, 256, 257, 258, 512, 513, 70_000];
+    let (mut store, model) = store();
+    let mut tuples: Vec<TupleKey> =
+        (0..200).map(|n| tuple(&format!("doc:{n}#editor@user:0"))).collect();
+    // The numbers of the documents are those of their names, so these lie in pages of their own.
+    let documents = [0, 63, 64, 65, 127, 128, 150, 191, 199];
+    for (document, length) in documents.into_iter().zip(LENGTHS) {
+        tuples.extend((0..length).map(|n| tuple(&format!("doc:{document}#viewer@user:{n}"))));
+    }
+    tuples.extend((0..70_000).map(|n| tuple(&format!("group:{n}#member@user:0"))));
+    let changes: Vec<Change> = tuples.into_iter().map(Change::Write).collect();
+    store.apply(&changes).unwrap();
+    let bytes = store.snapshot().encode("label");
+    let mut read = FgaStore::from_snapshot(Snapshot::decode(&bytes, "label").unwrap());
+    read.add_model(model.model().clone()).unwrap();
+    for store in [&mut store, &mut read] {
+        let lengths = |store: &FgaStore| {
+            let snapshot = store.snapshot();
+            documents.map(|document| {
+                let object = format!("doc:{document}");
+                let of_document =
+                    TupleFilter { object, relation: "viewer".to_owned(), ..TupleFilter::default() };
+                snapshot.matching(&of_document, None).unwrap().count()
+            })
+        };
+        assert_eq!(lengths(store), LENGTHS);
+        // One more at the end and one less in the middle of each.
+        for document in documents {
+            let more = tuple(&format!("doc:{document}#viewer@user:none"));
+            store.apply(&[Change::Write(more.clone())]).unwrap();
+            assert_eq!(store.snapshot().find_tuple(&more.delete_key()), Some(more));
+            let less = tuple(&format!("doc:{document}#viewer@user:0")).delete_key();
+            store.apply(&[Change::Delete(less.clone())]).unwrap();
+            assert_eq!(store.snapshot().find_tuple(&less), None);
+        }
+        assert_eq!(lengths(store), LENGTHS);
+        let user = "user:0".to_owned();
+        let of_user = TupleFilter { user, relation: "member".to_owned(), ..TupleFilter::default() };
+        assert_eq!(store.snapshot().matching(&of_user, None).unwrap().count(), 70_000);
+    }
+    assert_eq!(
+        texts(store.snapshot().tuples()).into_iter().collect::<BTreeSet<_>>(),
+        texts(read.snapshot().tuples()).into_iter().collect::<BTreeSet<_>>()
+    );
 }

@@ -68,7 +68,10 @@ async fn cut_the_power(danger_synchronous: DangerSynchronous) -> Outcome {
     storage.close().await;
 
     let mut outcome = Outcome { cuts, lost: 0, halved: 0 };
-    for _ in 0..cuts {
+    for number in 0..cuts {
+        if number.is_multiple_of(20) {
+            println!("progress: power cuts ({danger_synchronous:?}) {number} of {cuts}");
+        }
         let at = begun + below(&rng, operations.len() - begun + 1);
         let image = tempfile::tempdir().unwrap();
         write_image(&operations[..at], &rng, image.path());

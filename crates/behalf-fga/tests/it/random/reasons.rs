@@ -1,6 +1,7 @@
 //! Explain, against Check: what it says is so, and proofs prove.
 
 use std::collections::BTreeMap;
+use std::fmt::Arguments;
 
 use behalf_fga::{
     CheckRequest, FgaStore, Lack, Proof, Reason, RequestContext, RequestError, Snapshot, TupleKey,
@@ -8,7 +9,7 @@ use behalf_fga::{
 };
 
 use super::oracle::{Rewrite, Truth, Tuple, kind_of};
-use super::{Case, IDS, Tally, WIDEST, key};
+use super::{Case, IDS, STEPS, Tally, WIDEST, key};
 
 impl Case {
     pub(super) fn reasons(
@@ -18,35 +19,35 @@ impl Case {
         answer: &Result<bool, RequestError>,
         tally: &mut Tally,
     ) {
-        let question = format!("explain {} {} {}", check.user, check.relation, check.object);
+        let question = format_args!("explain {} {} {}", check.user, check.relation, check.object);
         let explanation = snapshot.explain(&self.bound, check);
         let Ok(is_allowed) = *answer else {
-            assert_eq!(explanation.err(), answer.clone().err(), "{}", self.describe(&question));
+            assert_eq!(explanation.err(), answer.clone().err(), "{}", self.describe(question));
             return;
         };
         let explanation = explanation.unwrap();
-        assert_eq!(explanation.allowed, is_allowed, "{}", self.describe(&question));
-        assert_eq!(explanation.because.is_some(), is_allowed, "{}", self.describe(&question));
-        assert!(!is_allowed || explanation.missing.is_empty(), "{}", self.describe(&question));
+        assert_eq!(explanation.allowed, is_allowed, "{}", self.describe(question));
+        assert_eq!(explanation.because.is_some(), is_allowed, "{}", self.describe(question));
+        assert!(!is_allowed || explanation.missing.is_empty(), "{}", self.describe(question));
         for missing in &explanation.missing {
             if let Lack::Excluded { by } = &missing.what {
-                self.is_proof(by, &question);
+                self.is_proof(by, check.user, question);
             }
             assert!(missing.via.iter().all(|tuple| self.is_held(tuple)), "{missing:?}");
         }
         let Some(proof) = &explanation.because else { return };
-        self.is_proof(proof, &question);
+        self.is_proof(proof, check.user, question);
         tally.proofs += 1;
         if self.model.0.values().any(|(rewrite, _)| has_but_not(rewrite)) {
             return;
         }
         // Without exclusions, the proof's tuples alone are enough.
-        assert!(self.allows_by(&explanation.path, check), "{}", self.describe(&question));
+        assert!(self.allows_by(&explanation.path, check), "{}", self.describe(question));
         if self.model.0.values().any(|(rewrite, _)| has_and(rewrite)) {
             return;
         }
         let shortest = self.shortest(check.user, check.relation, check.object);
-        assert_eq!(Some(explanation.path.len()), shortest, "{}", self.describe(&question));
+        assert_eq!(Some(explanation.path.len()), shortest, "{}", self.describe(question));
     }
 
     /// How many tuples the shortest proof has, in a model of unions only: every relation of every
@@ -111,23 +112,55 @@ impl Case {
         }
     }
 
-    /// Every step of a proof is a tuple that is there and holds, and is what a check says too.
-    fn is_proof(&self, proof: &Proof, question: &str) {
-        let is_held = |tuple: &TupleKey| {
-            assert!(self.is_held(tuple), "{tuple}: {}", self.describe(question));
+    /// Every step of a proof is a tuple that is there, holds, and leads from what it proves to what
+    /// proves that, and is what the definition says too.
+    fn is_proof(&self, proof: &Proof, user: &str, question: Arguments<'_>) {
+        let Proof { object, relation, reason } = proof;
+        let is = |is: bool| assert!(is, "{proof:?}: {}", self.describe(question));
+        let is_of_object = |tuple: &TupleKey| tuple.object == *object && self.is_held(tuple);
+        let goes_on = |from: &Proof| {
+            self.is_proof(from, user, question);
+            // What an exclusion leads back to can be true only on the way there.
+            let has_but_not = self.model.0.values().any(|(rewrite, _)| has_but_not(rewrite));
+            if let (false, Ok(truth)) =
+                (has_but_not, self.oracle.check(user, &from.relation, &from.object, STEPS))
+            {
+                is(truth == Truth::True);
+            }
         };
-        match &proof.reason {
-            Reason::Itself => {}
-            Reason::Tuple { tuple } => is_held(tuple),
-            Reason::Computed { from } | Reason::Except { base: from } => {
-                self.is_proof(from, question);
+        match reason {
+            Reason::Itself => is(user == format!("{object}#{relation}")),
+            Reason::Tuple { tuple } => {
+                let is_user = tuple.user == user || tuple.user == format!("{}:*", kind_of(user));
+                is(is_of_object(tuple) && tuple.relation == *relation && is_user);
             }
-            Reason::Userset { tuple, from } | Reason::Parent { tuple, from } => {
-                is_held(tuple);
-                self.is_proof(from, question);
+            Reason::Computed { from } => {
+                is(from.object == *object);
+                goes_on(from);
             }
-            Reason::All { of } => of.iter().for_each(|proof| self.is_proof(proof, question)),
+            Reason::Userset { tuple, from } => {
+                is(is_of_object(tuple) && tuple.relation == *relation);
+                is(tuple.user == format!("{}#{}", from.object, from.relation));
+                goes_on(from);
+            }
+            Reason::Parent { tuple, from } => {
+                is(is_of_object(tuple) && tuple.user == from.object);
+                goes_on(from);
+            }
+            Reason::Except { base } => self.is_part(proof, base, user, question),
+            Reason::All { of } => {
+                for part in of {
+                    self.is_part(proof, part, user, question);
+                }
+            }
         }
+    }
+
+    /// The proof of an operand is one of the same relation of the same object.
+    fn is_part(&self, proof: &Proof, part: &Proof, user: &str, question: Arguments<'_>) {
+        let is_same = (&proof.object, &proof.relation) == (&part.object, &part.relation);
+        assert!(is_same, "{proof:?}: {}", self.describe(question));
+        self.is_proof(part, user, question);
     }
 
     fn is_held(&self, tuple: &TupleKey) -> bool {
