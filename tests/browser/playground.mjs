@@ -87,7 +87,7 @@ try {
   ok((await page.locator('[data-numbers] .wrong').count()) === 1, 'and its line is marked');
   await page.fill('#text', text.replace('writer but not banned', 'writer'));
   await says(page, '#preview .verdict', /Nobody|No change/);
-  const edited = text.replace('reader but not banned', 'reader');
+  const edited = `# Who may read what.\n${text.replace('reader but not banned', 'reader')}`;
   await page.fill('#text', edited);
   await says(page, '#preview .effects', 'user:charles can_read repo:openfga/sdk');
   await page.screenshot({ path: join(OUT, 'model-preview.png') });
@@ -95,21 +95,42 @@ try {
   await page.getByRole('button', { name: 'Save as new version' }).click();
   await says(page, '.notice.ok', 'The new version is saved');
   await says(page, '.table', 'nobody is banned');
+  ok((await page.inputValue('#text')).startsWith('# Who may read'), 'an author\'s comments stay');
+
+  // The drawing: a block's lines stand out under the pointer, and a closed block keeps them joined.
+  const repo = page.locator('.graph summary', { hasText: 'repo' });
+  await repo.hover();
+  ok((await page.locator('.graph.tracing path.lit').count()) > 5, 'lines of the block under the pointer stand out');
+  const rows = await page.locator('.graph .row:visible').count();
+  await repo.click();
+  ok((await page.locator('.graph .row:visible').count()) === rows - 8, 'a block closes');
+  ok((await repo.locator('.closed path.in').count()) > 2, 'and keeps its lines');
 
   // The log follows without a reload.
   const log = await device({ storageState });
   await log.goto(at('/changes'));
   await log.locator('[data-live-state="changes"][data-state="on"]').waitFor(WAIT);
   await page.goto(at('/tuples?new_user=user:frank&new_relation=member&new_object=team:core'));
+  // What a tuple would give is said before it is written, and what a deletion takes before that.
+  await page.getByRole('button', { name: 'Show what would change' }).click();
+  await says(page, '.foreseen .verdict', 'gained');
+  ok((await page.textContent('.foreseen')).includes('user:frank can_push repo:openfga/openfga'), 'along teams, to the repository');
+  ok((await page.inputValue('#wu')) === 'user:frank', 'what was typed stays');
+  await page.screenshot({ path: join(OUT, 'tuples-foreseen.png'), fullPage: true });
   await page.getByRole('button', { name: 'Write tuple' }).click();
   await says(page, '.notice.ok', 'written');
   await says(log, '#changes', 'user:frank');
   ok(true, 'a write shows in the open log');
+  await page.getByRole('link', { name: 'Delete user:frank member team:core' }).click();
+  await says(page, '#confirm .verdict', 'lost');
+  await page.getByRole('button', { name: 'Delete 1 tuple' }).click();
+  await says(page, '.notice.ok', 'The tuple is deleted');
+  await says(log, '#changes', 'deleted');
   // A page that follows live does not keep the server from stopping.
   await log.context().close();
 
   // Every page at both widths, light and dark: nothing overflows, axe finds nothing.
-  const pages = { playground: ASK, 'playground-denied': ASK.replace('anne', 'erik'), model: '/model', tuples: '/tuples', lists: '/lists?user=user:anne&relation=can_read&type=repo', tests: '/tests', changes: '/changes' };
+  const pages = { playground: ASK, 'playground-denied': ASK.replace('anne', 'erik'), model: '/model', tuples: '/tuples', 'tuples-delete': '/tuples?user=user:charles&relation=banned&object=repo:openfga/sdk&confirm=delete', lists: '/lists?user=user:anne&relation=can_read&type=repo', 'lists-users': '/lists?object=repo:openfga/sdk&relation=can_read&users=user', tests: '/tests', changes: '/changes' };
   for (const colorScheme of ['light', 'dark']) {
     for (const [width, height] of [[1280, 900], [390, 844]]) {
       const seen = await device({ viewport: { width, height }, colorScheme, storageState, bypassCSP: true });

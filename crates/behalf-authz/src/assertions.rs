@@ -1,18 +1,19 @@
 //! What a model's author expects of it: kept with the model, run by clients.
 
 use behalf_core::{Actor, Event, EventKind};
-use behalf_fga::{CheckRequest, RequestContext, StoreModel, TupleError, TupleKey};
-use behalf_store::StoreError;
-use behalf_store::fga;
+use behalf_fga::{CheckRequest, RequestContext, Side, StoreModel, TupleError, TupleKey};
+use behalf_store::{Statement, StoreError, fga};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Authz;
 use crate::error::AuthzError;
-use crate::query::Query;
+use crate::query::{At, Query};
 
 /// All assertions of a model together may not be larger than this, as JSON.
 const MAX_BYTES: usize = 64_000;
+/// How often a change is made again because somebody else was faster.
+const ATTEMPTS: u32 = 20;
 
 /// A check and its expected answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,14 @@ impl Assertion {
         }
     }
 
+    /// Asks it of one side of a comparison: the answer, or why there is none.
+    pub(crate) fn asked_of(self, at: &At, side: Side<'_>) -> (Self, Result<bool, String>) {
+        let check = self.check();
+        let check = CheckRequest { request: at.timed(check.request), ..check };
+        let answer = side.snapshot.check(side.model, &check).map_err(|error| error.to_string());
+        (self, answer)
+    }
+
     /// True if it asks the same, whatever it expects.
     pub fn is_same_question(&self, other: &Self) -> bool {
         *self == Self { expectation: self.expectation, ..other.clone() }
@@ -78,21 +87,59 @@ impl Authz {
         actor: &Actor,
     ) -> Result<(), AuthzError> {
         let at = self.at(query).await?;
-        let text = serde_json::to_string(assertions).map_err(|error| StoreError::Internal {
-            reason: format!("assertions as JSON: {error}"),
-        })?;
-        if text.len() > MAX_BYTES {
-            return Err(AuthzError::TooMany { what: "bytes", limit: MAX_BYTES });
-        }
-        assertions.iter().try_for_each(|assertion| assertion.fits(at.model()))?;
-        let mut unit = self.unit();
+        let text = checked_text(&at, assertions)?;
         let (tenant, store_id) = (self.tenant(), query.store_id);
-        unit.add(fga::put_assertions(tenant, store_id, &at.model_id, &text, self.now()));
+        let put = fga::put_assertions(tenant, store_id, &at.model_id, &text, self.now());
+        self.commit_assertions((store_id, &at.model_id), put, assertions.len(), actor).await?;
+        Ok(())
+    }
+
+    /// Changes the assertions of the latest model as `change` says, once on what is stored: what
+    /// others write meanwhile is kept.
+    ///
+    /// # Errors
+    /// `StoreNotFound`, `NoModel`, or an assertion that does not fit the model.
+    pub async fn change_assertions(
+        &self,
+        store_id: &str,
+        change: impl Fn(&mut Vec<Assertion>) + Send + Sync,
+        actor: &Actor,
+    ) -> Result<(), AuthzError> {
+        for _attempt in 0..ATTEMPTS {
+            let at = self.at(Query { store_id, model_id: None }).await?;
+            let (tenant, model_id) = (self.tenant(), &*at.model_id);
+            let before = fga::find_assertions(self.storage(), tenant, store_id, model_id).await?;
+            let stored = parsed(before.as_deref())?;
+            let mut assertions = stored.clone();
+            change(&mut assertions);
+            if assertions == stored {
+                return Ok(());
+            }
+            let text = checked_text(&at, &assertions)?;
+            let place = (store_id, model_id);
+            let swap = fga::swap_assertions(tenant, place, before.as_deref(), &text, self.now());
+            match self.commit_assertions(place, swap, assertions.len(), actor).await {
+                Err(error) if error.is_conflict("assertions changed") => {}
+                committed => return Ok(committed?),
+            }
+        }
+        Err(AuthzError::Contention)
+    }
+
+    async fn commit_assertions(
+        &self,
+        (store_id, model_id): (&str, &str),
+        statement: Statement,
+        count: usize,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
+        let mut unit = self.unit();
+        unit.add(statement);
         unit.record(
-            &Event::new(tenant, EventKind::FgaAssertionsWritten, actor.clone())
+            &Event::new(self.tenant(), EventKind::FgaAssertionsWritten, actor.clone())
                 .with("store_id", store_id)
-                .with("model_id", &*at.model_id)
-                .with("assertions", assertions.len()),
+                .with("model_id", model_id)
+                .with("assertions", count),
         );
         self.storage().commit(unit).await?;
         Ok(())
@@ -130,10 +177,22 @@ impl Authz {
     ) -> Result<Vec<Assertion>, AuthzError> {
         self.load_model(store_id, Some(model_id)).await?;
         let text = fga::find_assertions(self.storage(), self.tenant(), store_id, model_id).await?;
-        let corrupt = |_| StoreError::Corrupt { what: "fga_assertions.assertions".to_owned() };
-        Ok(match text {
-            Some(text) => serde_json::from_str(&text).map_err(corrupt)?,
-            None => Vec::new(),
-        })
+        parsed(text.as_deref())
     }
+}
+
+fn parsed(text: Option<&str>) -> Result<Vec<Assertion>, AuthzError> {
+    let corrupt = |_| StoreError::Corrupt { what: "fga_assertions.assertions".to_owned() };
+    Ok(text.map(serde_json::from_str).transpose().map_err(corrupt)?.unwrap_or_default())
+}
+
+/// Assertions as they are stored, if they fit the model.
+fn checked_text(at: &At, assertions: &[Assertion]) -> Result<String, AuthzError> {
+    let text = serde_json::to_string(assertions)
+        .map_err(|error| StoreError::Internal { reason: format!("assertions as JSON: {error}") })?;
+    if text.len() > MAX_BYTES {
+        return Err(AuthzError::TooMany { what: "bytes", limit: MAX_BYTES });
+    }
+    assertions.iter().try_for_each(|assertion| assertion.fits(at.model()))?;
+    Ok(text)
 }

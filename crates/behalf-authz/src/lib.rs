@@ -44,7 +44,7 @@ pub use error::AuthzError;
 pub use merge::{Merge, Merged, Refused};
 pub use model::ModelVersion;
 pub use names::KnownNames;
-pub use preview::{ModelPreview, RelationChange};
+pub use preview::{ModelPreview, RelationChange, TuplePreview};
 pub use query::{Answer, At, Query, from_hex};
 pub use setup::{ConditionEntry, DOCUMENTS, FgaStoreEntry, PlannedSetup, TupleEntry};
 pub use store::{FgaStoreInfo, SubjectName};

@@ -38,7 +38,8 @@ impl Authz {
         author: impl Into<Author<'_>>,
     ) -> Result<String, AuthzError> {
         let named = (self.new_id(), model);
-        let (model_id, _) = self.put_model_after(store_id, named, None, author.into()).await?;
+        let written = (author.into(), "");
+        let (model_id, _) = self.put_model_after(store_id, named, None, written).await?;
         Ok(model_id)
     }
 
@@ -53,11 +54,12 @@ impl Authz {
         model: AuthorizationModel,
         author: impl Into<Author<'_>>,
     ) -> Result<(String, bool), AuthzError> {
-        self.put_model_after(store_id, (model_id, model), None, author.into()).await
+        let written = (author.into(), "");
+        self.put_model_after(store_id, (model_id, model), None, written).await
     }
 
-    /// Writes a model in place of the one that its author looked at, empty for none; nothing is
-    /// written when another is the latest by now.
+    /// Writes a model, and the text that says it, in place of the one that its author looked at,
+    /// empty for none; nothing is written when another is the latest by now.
     ///
     /// # Errors
     /// When the model breaks a rule of the type system, or `Conflict("another model is the
@@ -65,12 +67,13 @@ impl Authz {
     pub async fn replace_model(
         &self,
         store_id: &str,
-        model: AuthorizationModel,
+        (model, source): (AuthorizationModel, &str),
         base: &str,
         author: Author<'_>,
     ) -> Result<String, AuthzError> {
         let named = (self.new_id(), model);
-        let (model_id, _) = self.put_model_after(store_id, named, Some(base), author).await?;
+        let written = (author, source);
+        let (model_id, _) = self.put_model_after(store_id, named, Some(base), written).await?;
         Ok(model_id)
     }
 
@@ -79,7 +82,7 @@ impl Authz {
         store_id: &str,
         (model_id, model): (String, AuthorizationModel),
         base: Option<&str>,
-        author: Author<'_>,
+        written: (Author<'_>, &str),
     ) -> Result<(String, bool), AuthzError> {
         if !is_ulid(&model_id) {
             return Err(AuthzError::Invalid(format!("`{model_id}` is no model's id")));
@@ -101,7 +104,7 @@ impl Authz {
         }
         writer.fga.add_model(model)?;
         let mut unit = self.unit();
-        let row = self.plan_model(&mut unit, store_id, &writer, (model_id, json), author);
+        let row = self.plan_model(&mut unit, store_id, &writer, (model_id, json), written);
         let model_id = row.model_id.clone();
         // Not on the caller's future: a caller who goes away must not leave the memory behind.
         let (storage, shared) = (self.storage().clone(), store);
@@ -130,11 +133,11 @@ impl Authz {
         store_id: &str,
         writer: &Writer,
         (model_id, model): (String, String),
-        author: Author<'_>,
+        (author, source): (Author<'_>, &str),
     ) -> FgaModelRow {
         let row = FgaModelRow { number: writer.next_number, model_id, model };
         let actor = serde_json::to_string(author.actor).unwrap_or_default();
-        let by = (actor.as_str(), author.reason);
+        let by = (actor.as_str(), author.reason, source);
         unit.add(fga::insert_model(self.tenant(), store_id, &row, by, self.now()));
         unit.record(
             &Event::new(self.tenant(), EventKind::FgaModelWritten, author.actor.clone())
@@ -185,6 +188,20 @@ impl Authz {
             Some(model_id) => AuthzError::ModelNotFound(model_id.to_owned()),
             None => AuthzError::NoModel(store_id.to_owned()),
         })
+    }
+
+    /// The text that the model's author wrote, with comments; empty where only JSON was given.
+    ///
+    /// # Errors
+    /// `ModelNotFound`.
+    pub async fn load_model_source(
+        &self,
+        store_id: &str,
+        model_id: &str,
+    ) -> Result<String, AuthzError> {
+        let (storage, tenant) = (self.storage(), self.tenant());
+        let source = fga::find_model_source(storage, tenant, store_id, model_id).await?;
+        source.ok_or_else(|| AuthzError::ModelNotFound(model_id.to_owned()))
     }
 
     /// Models' ids and JSON, newest first; `after` is the `next` of the page before.

@@ -1,13 +1,15 @@
 //! Dry runs of a model: what it would give and take, asked of the engine for everybody whom the
 //! store's tuples name, in a bounded time. Nothing is changed.
 
+mod spread;
+mod tuples;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use behalf_fga::{
-    AccessDiff, AuthorizationModel, CheckRequest, ListObjectsRequest, RelationReference,
-    RequestContext, RequestError, Side, Snapshot, Stop, StoreModel, TupleKey, TypeDefinition,
-    Userset,
+    AccessDiff, AuthorizationModel, ListObjectsRequest, RelationReference, RequestContext,
+    RequestError, Side, Snapshot, Stop, StoreModel, TupleKey, TypeDefinition, Userset,
 };
 use serde_json::{Map, Value};
 
@@ -15,6 +17,8 @@ use crate::Authz;
 use crate::assertions::Assertion;
 use crate::error::AuthzError;
 use crate::query::{At, Query};
+
+pub use tuples::TuplePreview;
 
 /// Tuples that are looked at, for users and for whether they still fit.
 const MAX_TUPLES: usize = 200_000;
@@ -99,7 +103,8 @@ impl Authz {
             let (after, model) = at.snapshot().with_model(model)?;
             let comparison = Comparison { at: &at, after: &after, model: &model, context, until };
             let mut preview = comparison.run();
-            preview.tests = tests.into_iter().map(|test| comparison.test(test)).collect();
+            let side = Side { snapshot: &after, model: &model };
+            preview.tests = tests.into_iter().map(|test| test.asked_of(&at, side)).collect();
             Ok(preview)
         });
         compared.await.map_err(|_panicked| AuthzError::Contention)?
@@ -171,13 +176,6 @@ impl Comparison<'_> {
         }
         preview.is_complete = seen == self.at.snapshot().tuple_count();
         users
-    }
-
-    fn test(&self, test: Assertion) -> (Assertion, Result<bool, String>) {
-        let check = test.check();
-        let check = CheckRequest { request: self.at.timed(check.request), ..check };
-        let answer = self.after.check(self.model, &check).map_err(|error| error.to_string());
-        (test, answer)
     }
 
     /// Compares what one user has; false when the time is over.

@@ -277,7 +277,10 @@ impl Authz {
         let bound = scratch.fga.add_model(model)?;
         if scratch.latest_json() != Some(json.as_str()) {
             let model = (self.new_id(), json);
-            let row = self.plan_model(unit, store_id, scratch, model, actor.into());
+            let row = {
+                let written = (actor.into(), text.as_str());
+                self.plan_model(unit, store_id, scratch, model, written)
+            };
             plan.changes.push(format!("write model of FGA store {}", entry.name));
             scratch.add_model(row);
         }

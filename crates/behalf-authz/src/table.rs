@@ -49,7 +49,10 @@ pub enum Lifetime {
 
 impl TableFilter {
     /// The tuples that it admits, in the order of the engine.
-    fn find<'s>(&'s self, snapshot: &'s Snapshot) -> impl Iterator<Item = TupleKey> + 's {
+    pub(crate) fn find<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> impl Iterator<Item = TupleKey> + 's {
         let tuples = snapshot.matching(&self.tuples, None).into_iter().flatten();
         tuples.filter(|tuple| self.admits(tuple))
     }

@@ -51,6 +51,11 @@ impl<'a> From<&'a Actor> for Author<'a> {
 }
 
 impl PlannedWrite {
+    /// What it changes.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.0.changes
+    }
+
     /// The revision that the store has once this is committed.
     pub const fn revision(&self) -> i64 {
         self.0.row.revision

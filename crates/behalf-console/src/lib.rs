@@ -7,6 +7,7 @@ mod assets;
 mod chart;
 mod figures;
 mod frame;
+mod live;
 mod pages;
 mod theme;
 mod time;
@@ -93,6 +94,7 @@ fn with_documents(routes: Routes) -> Routes {
 /// Pages of authorization.
 fn with_authorization(routes: Routes) -> Routes {
     use pages::authorization::{changes, lists, model, playground, stores, tests, tuples};
+    const PREVIEW: &str = "/console/authorization/{store_id}/tuples/preview";
     const MATCHING: &str = "/console/authorization/{store_id}/tuples/delete-matching";
     let read = Rule::Role(Resource::Authorization, Right::Read);
     let write = Rule::Role(Resource::Authorization, Right::Write);
@@ -111,12 +113,7 @@ fn with_authorization(routes: Routes) -> Routes {
         )
         .route(get.clone(), "/console/authorization/{store_id}/tuples", read, tuples::get)
         .route(post.clone(), "/console/authorization/{store_id}/tuples", write, tuples::write)
-        .route(
-            post.clone(),
-            "/console/authorization/{store_id}/tuples/delete",
-            write,
-            tuples::delete,
-        )
+        .route(post.clone(), PREVIEW, read, tuples::preview)
         .route(post.clone(), MATCHING, write, tuples::delete_matching)
         .route(get.clone(), "/console/authorization/{store_id}/lists", read, lists::get)
         .route(get.clone(), "/console/authorization/{store_id}/tests", read, tests::get)

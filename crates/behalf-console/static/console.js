@@ -269,6 +269,38 @@ document.addEventListener('click', (event) => {
     .forEach((menu) => menu.removeAttribute('open'));
 });
 
+// ---- Drawings: the lines of the block or row under the pointer or with the focus stand out ---------
+
+function trace(place) {
+  $$('[data-graph].tracing').forEach((graph) => {
+    graph.classList.remove('tracing');
+    $$('.lit, .touched', graph).forEach((piece) => piece.classList.remove('lit', 'touched'));
+  });
+  if (!place) return;
+  const graph = place.closest('[data-graph]');
+  const lanes = (kind) => new Set($$(`path.${kind}`, place).map((path) => path.dataset.lane));
+  const [from, into] = [lanes('out'), lanes('in')];
+  if (from.size + into.size === 0) return;
+  // A type's name stands for its relations.
+  const own = place.matches('summary') ? place.parentElement : place;
+  graph.classList.add('tracing');
+  for (const path of $$('path[data-lane]', graph)) {
+    const { lane } = path.dataset;
+    const isOwn = own.contains(path);
+    if (from.has(lane) || (into.has(lane) && (isOwn || !path.matches('.in')))) {
+      path.classList.add('lit');
+      if (path.matches('.in, .out')) path.closest('[data-lines]').classList.add('touched');
+    }
+  }
+}
+
+for (const kind of ['pointerover', 'focusin']) {
+  document.addEventListener(kind, (event) => {
+    const place = event.target.closest?.('[data-lines]');
+    if (place || document.querySelector('[data-graph].tracing')) trace(place);
+  });
+}
+
 // ---- Start ---------------------------------------------------------------------------------------
 
 function enhance(root) {

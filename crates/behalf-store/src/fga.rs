@@ -324,19 +324,35 @@ pub async fn list_model_versions(
     storage.query(LIST, params).await?.into_iter().map(version).collect()
 }
 
-/// Adds a model as the latest, written by `actor` (JSON) for `reason`; `Conflict("model exists")`
-/// when another was faster.
+/// The text that a model's author wrote; empty if there is none.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn find_model_source(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    model_id: &str,
+) -> Result<Option<String>, StoreError> {
+    const FIND: &str = "SELECT source FROM fga_models
+         WHERE tenant_id = $1 AND store_id = $2 AND model_id = $3";
+    let row = storage.find(FIND, [tenant.into(), store_id.into(), model_id.into()]).await?;
+    row.map(|mut row| row.take(0)).transpose()
+}
+
+/// Adds a model as the latest, written by `actor` (JSON) for `reason` as the text `source`;
+/// `Conflict("model exists")` when another was faster.
 pub fn insert_model(
     tenant: &TenantId,
     store_id: &str,
     model: &FgaModelRow,
-    (actor, reason): (&str, &str),
+    (actor, reason, source): (&str, &str, &str),
     now: Timestamp,
 ) -> Statement {
     Statement::new(
         "INSERT INTO fga_models (tenant_id, store_id, number, model_id, model, actor, reason,
-             created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             source, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(tenant)
     .bind(store_id)
@@ -345,6 +361,7 @@ pub fn insert_model(
     .bind(&model.model)
     .bind(actor)
     .bind(reason)
+    .bind(source)
     .bind(now)
     .or_conflict("model exists")
 }
@@ -444,4 +461,30 @@ pub fn put_assertions(
     .bind(model_id)
     .bind(assertions)
     .bind(now)
+}
+
+/// Writes the assertions of a model in place of `before`, as they were read, none if there were
+/// none; `Conflict("assertions changed")` when somebody else was faster.
+pub fn swap_assertions(
+    tenant: &TenantId,
+    (store_id, model_id): (&str, &str),
+    before: Option<&str>,
+    assertions: &str,
+    now: Timestamp,
+) -> Statement {
+    let statement = match before {
+        Some(_) => Statement::new(
+            "UPDATE fga_assertions SET assertions = $4, updated_at = $5
+             WHERE tenant_id = $1 AND store_id = $2 AND model_id = $3 AND assertions = $6",
+        ),
+        None => Statement::new(
+            "INSERT INTO fga_assertions (tenant_id, store_id, model_id, assertions, updated_at)
+             VALUES ($1, $2, $3, $4, $5)",
+        ),
+    };
+    let statement = statement.bind(tenant).bind(store_id).bind(model_id).bind(assertions).bind(now);
+    match before {
+        Some(before) => statement.bind(before).expect_rows(1, "assertions changed"),
+        None => statement.or_conflict("assertions changed"),
+    }
 }

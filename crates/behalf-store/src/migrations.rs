@@ -97,6 +97,7 @@ const ALL: &[Migration] = &[
     migration!(9, "traces", "0009_traces"),
     migration!(10, "agent", "0010_agent"),
     migration!(11, "model_author", "0011_model_author"),
+    migration!(12, "model_source", "0012_model_source"),
 ];
 
 impl Migration {

@@ -3,6 +3,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod colour;
+mod effect;
 pub(crate) mod graph;
 pub(crate) mod lists;
 pub(crate) mod model;
@@ -12,6 +13,7 @@ mod samples;
 pub(crate) mod stores;
 pub(crate) mod tests;
 pub(crate) mod tuples;
+mod visit;
 pub(crate) mod way;
 
 use axum::response::Response;
@@ -147,8 +149,20 @@ async fn find_model(
     }
 }
 
-/// A model's text; its JSON if the text form cannot say it.
-fn text_of(model: &AuthorizationModel) -> String {
+/// A model's text as its author wrote it, if there is one that still says this model; else the
+/// model as text.
+async fn text_of(
+    authz: &Authz,
+    store_id: &str,
+    (id, model): &(String, AuthorizationModel),
+) -> Result<String, AuthzError> {
+    let source = authz.load_model_source(store_id, id).await?;
+    let is_it = || AuthorizationModel::from_dsl(&source).is_ok_and(|read| read == *model);
+    Ok(if !source.is_empty() && is_it() { source } else { plain_text_of(model) })
+}
+
+/// A model as text; its JSON if the text form cannot say it.
+fn plain_text_of(model: &AuthorizationModel) -> String {
     model.to_dsl().or_else(|_| serde_json::to_string_pretty(model)).unwrap_or_default()
 }
 

@@ -1,25 +1,22 @@
 //! `/account/approvals`: what agents and applications ask, and what was answered.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use behalf_core::{Timestamp, UserId};
 use behalf_gate::{Approval, ApprovalFilter, Status, Wake};
 use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::Browser;
 use behalf_store::StoreError;
-use futures_util::stream::{self, Stream};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::approval::facts::Facts;
 use crate::frame::Frame;
 use crate::time::Shown;
-use crate::{error_page, show};
+use crate::{error_page, live, show};
 
 /// Pending ones on the page; who has more decides these first.
 const PENDING: u32 = 100;
@@ -140,12 +137,7 @@ pub(crate) async fn events(
     Person { session, browser }: Person,
 ) -> Response {
     let wakes = context.gate.subscribe();
-    let following = Following { context, browser, user: session.user.user_id, wakes };
-    let mut response = Sse::new(news(following)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+    live::events(Following { context, browser, user: session.user.user_id, wakes })
 }
 
 struct Following {
@@ -155,22 +147,7 @@ struct Following {
     wakes: broadcast::Receiver<Wake>,
 }
 
-fn news(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((following, true), async |(mut following, is_first)| {
-        if is_first {
-            return Some((Ok(Event::default().comment("following")), (following, false)));
-        }
-        let is_news = following.next().await?;
-        let event = if is_news {
-            Event::default().data("moved")
-        } else {
-            Event::default().comment("still following")
-        };
-        Some((Ok(event), (following, false)))
-    })
-}
-
-impl Following {
+impl live::Following for Following {
     /// True when something of hers moved, false after a while without; `None` when she signed out.
     async fn next(&mut self) -> Option<bool> {
         let moved = async {

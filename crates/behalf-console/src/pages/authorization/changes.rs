@@ -1,29 +1,26 @@
 //! `/console/authorization/{store_id}/changes`: the log of the store, newest first, live.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use behalf_authz::engine::Change;
 use behalf_authz::{AuthzError, LogEntry};
 use behalf_core::{Actor, Timestamp};
-use behalf_http::{CspSource, HttpContext, Params, Person};
-use behalf_identity::{Browser, Resource, Session};
-use futures_util::stream::{self, Stream};
-use http::{StatusCode, header};
+use behalf_http::HttpContext;
+use behalf_identity::{Browser, Resource};
 
+use super::visit::{Visit, shown};
 use super::{Head, failed, who};
 use crate::frame::{Frame, may_read};
-use crate::show;
+use crate::live;
 use crate::time::Shown;
 
 /// Writes on a page.
 const SIZE: u32 = 20;
-/// Changes of one write that are shown.
-const SHOWN: usize = 10;
+/// Changes of one write that are shown at once, and those behind a click.
+const SHOWN: usize = 3;
+const UNFOLDED: usize = 100;
 /// How long a page follows until it is asked again who follows.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one connection lasts.
@@ -49,7 +46,8 @@ pub(crate) struct Entry {
     who: String,
     reason: String,
     changes: Vec<Step>,
-    /// How many more there are than are shown.
+    /// Those behind a click, and how many there are beyond them.
+    folded: Vec<Step>,
     more: usize,
 }
 
@@ -65,13 +63,16 @@ pub(crate) struct Step {
 
 impl Entry {
     fn new(entry: LogEntry, now: Timestamp) -> Self {
+        let more = entry.changes.len().saturating_sub(SHOWN + UNFOLDED);
+        let mut steps = entry.changes.into_iter().map(Step::new);
         Self {
             revision: entry.revision,
             at: Shown::new(entry.at, now),
             who: who(&entry.actor),
             reason: entry.reason,
-            more: entry.changes.len().saturating_sub(SHOWN),
-            changes: entry.changes.into_iter().take(SHOWN).map(Step::new).collect(),
+            changes: steps.by_ref().take(SHOWN).collect(),
+            folded: steps.take(UNFOLDED).collect(),
+            more,
         }
     }
 }
@@ -104,30 +105,15 @@ impl Step {
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let mut params =
-        Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    let before = params.take("before").and_then(|before| before.parse().ok());
-    match load(&context, (&session, &browser), &store_id, before).await {
-        Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
-        Err(error) => failed(&error),
-    }
+pub(crate) async fn get(mut visit: Visit) -> Response {
+    let before = visit.take("before").parse().ok();
+    shown(load(&visit, before).await, |_| false)
 }
 
-async fn load(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    before: Option<i64>,
-) -> Result<Changes, AuthzError> {
-    let now = context.identity.now();
-    let (head, frame) = Head::load(context, person, store_id, "/changes").await?;
-    let entries = context.authz.recent_writes(store_id, before, SIZE).await?;
+async fn load(visit: &Visit, before: Option<i64>) -> Result<Changes, AuthzError> {
+    let now = visit.context.identity.now();
+    let (head, frame) = visit.head("/changes").await?;
+    let entries = visit.authz().recent_writes(&visit.store_id, before, SIZE).await?;
     let older = entries.last().map(|entry| entry.revision).filter(|revision| *revision > 1);
     Ok(Changes {
         frame,
@@ -140,22 +126,14 @@ async fn load(
 
 /// `…/changes/events`: tells open pages that the store was written to, and nothing of what; the
 /// page then asks for itself again.
-pub(crate) async fn events(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-) -> Response {
-    let revision = match context.authz.load_store(&store_id).await {
+pub(crate) async fn events(visit: Visit) -> Response {
+    let revision = match visit.authz().load_store(&visit.store_id).await {
         Ok(store) => u64::try_from(store.revision).unwrap_or_default(),
         Err(error) => return failed(&error),
     };
+    let Visit { context, session, browser, store_id, .. } = visit;
     let user = session.user.user_id.to_string();
-    let following = Following { context, browser, user, store_id, revision, turns: SERVED_TURNS };
-    let mut response = Sse::new(news(following)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-    headers.insert("x-accel-buffering", header::HeaderValue::from_static("no"));
-    response
+    live::events(Following { context, browser, user, store_id, revision, turns: SERVED_TURNS })
 }
 
 struct Following {
@@ -167,22 +145,7 @@ struct Following {
     turns: u32,
 }
 
-fn news(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((following, true), async |(mut following, is_first)| {
-        if is_first {
-            return Some((Ok(Event::default().comment("following")), (following, false)));
-        }
-        let is_news = following.next().await?;
-        let event = if is_news {
-            Event::default().data("moved")
-        } else {
-            Event::default().comment("still following")
-        };
-        Some((Ok(event), (following, false)))
-    })
-}
-
-impl Following {
+impl live::Following for Following {
     /// True when the store moved, false after a while without; `None` when it is over: she signed
     /// out, lost the role, the store is gone, or the connection is old.
     async fn next(&mut self) -> Option<bool> {
@@ -192,7 +155,10 @@ impl Following {
         let is_same = session.user.user_id.to_string() == self.user;
         (is_same && may_read(&session.user, Resource::Authorization)).then_some(moved)
     }
+}
 
+impl Following {
+    /// True once the store moved, `None` when it cannot be asked.
     async fn moved(&mut self) -> Option<bool> {
         loop {
             let next = self.revision.saturating_add(1);

@@ -1,92 +1,79 @@
-//! A model as a drawing: a box for each type with its relations, an arrow from each kind of user
-//! that a relation admits. Types stand behind those that they refer to: in columns where there is
-//! room, and below each other, with the arrows in the margin, where there is not.
+//! A model as a drawing: a block for each type with its relations below each other, and in the margin
+//! a line for each kind of user, from where it comes from to every relation that admits it. Each line
+//! has a lane of its own, so lines meet only where one crosses another. The margin is cut into the
+//! rows of the text beside it: a block can be closed, and what is left still joins.
+
+mod lanes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use behalf_authz::engine::{AuthorizationModel, RelationReference, TypeDefinition, Userset};
 
 use super::colour::RelationName;
+use lanes::{Strokes, lanes};
 
-/// Types and arrows that are drawn at most; the text has the rest.
+/// Types and relations that are drawn at most; the text has the rest.
 const MAX_TYPES: usize = 40;
-const MAX_ARROWS: usize = 200;
-/// Measures, in pixels.
-const WIDE_BOX: usize = 180;
-const NARROW_BOX: usize = 230;
-const ARROWS: usize = 90;
-const BETWEEN: usize = 56;
-const GAP: usize = 20;
-const ROW: usize = 34;
-const HEAD: usize = 28;
-const MARGIN: usize = 10;
-/// Columns at most, so that the drawing can be read beside the text.
-const MAX_COLUMNS: usize = 3;
+const MAX_RELATIONS: usize = 400;
+/// With more relations than this, blocks come closed.
+const MAX_OPEN: usize = 40;
+/// Heights in pixels, as the style sheet has them.
+const HEAD: usize = 36;
+const ROW: usize = 36;
+const GAP: usize = 12;
+/// Between two lanes, and between two of many.
+const WIDE_LANE: usize = 11;
+const NARROW_LANE: usize = 7;
+/// From the last lane to the text, for the arrows' heads.
+const ARROW: usize = 14;
 
-/// The drawing, for places of two widths.
+/// The drawing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drawing {
-    pub(crate) wide: Sheet,
-    pub(crate) narrow: Sheet,
+    pub(crate) blocks: Vec<Block>,
+    /// The margin's width, in pixels.
+    pub(crate) margin: usize,
     /// How many types are drawn, if the model has more.
     pub(crate) cut_to: Option<usize>,
 }
 
-/// One picture.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sheet {
-    pub(crate) name: &'static str,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) box_width: usize,
-    pub(crate) boxes: Vec<TypeBox>,
-    pub(crate) arrows: Vec<Arrow>,
-}
-
 /// A type.
 #[derive(Clone, Debug)]
-pub(crate) struct TypeBox {
-    pub(crate) x: usize,
-    pub(crate) y: usize,
-    pub(crate) height: usize,
+pub(crate) struct Block {
     pub(crate) name: String,
-    pub(crate) rows: Vec<RelationRow>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) is_open: bool,
+    pub(crate) is_used: bool,
+    /// Lines that pass the block, whole.
+    pub(crate) rails: Strokes,
+    /// The margin beside the name, while the block is open.
+    pub(crate) head: Strokes,
+    /// The same while it is closed, with what its relations have.
+    pub(crate) closed: Strokes,
+    /// The margin below the block.
+    pub(crate) gap: Strokes,
 }
 
 /// A relation of a type.
 #[derive(Clone, Debug)]
-pub(crate) struct RelationRow {
-    pub(crate) y: usize,
+pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) rule: String,
-    pub(crate) full_rule: String,
     pub(crate) is_used: bool,
+    pub(crate) strokes: Strokes,
 }
-
-/// From a kind of user to the relation that admits it.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrow {
-    pub(crate) path: String,
-    pub(crate) words: String,
-    pub(crate) is_used: bool,
-    /// The relation that it leads to.
-    target: RelationName,
-}
-
-/// The left edge of a box, and a height in it.
-type Place = (usize, usize);
 
 impl Drawing {
-    /// The same, with these relations marked, and the arrows that lead to them.
+    /// The same, with these relations marked, and the lines that lead to them.
     pub(crate) fn with_used(mut self, used: &BTreeSet<RelationName>) -> Self {
-        for sheet in [&mut self.wide, &mut self.narrow] {
-            for shape in &mut sheet.boxes {
-                for row in &mut shape.rows {
-                    row.is_used = used.contains(&(shape.name.clone(), row.name.clone()));
+        for block in &mut self.blocks {
+            for row in &mut block.rows {
+                row.is_used = used.contains(&(block.name.clone(), row.name.clone()));
+                if row.is_used {
+                    row.strokes.mark();
+                    block.closed.mark();
+                    (block.is_used, block.is_open) = (true, true);
                 }
-            }
-            for arrow in &mut sheet.arrows {
-                arrow.is_used = used.contains(&arrow.target);
             }
         }
         self
@@ -95,166 +82,83 @@ impl Drawing {
 
 /// Draws the model.
 pub(crate) fn draw(model: &AuthorizationModel) -> Drawing {
-    let types: Vec<&TypeDefinition> = model.type_definitions.iter().take(MAX_TYPES).collect();
-    let ranks = ranks(&types);
-    let rank = |definition: &TypeDefinition| {
-        ranks.get(definition.type_name.as_str()).copied().unwrap_or(0)
+    let mut room = MAX_RELATIONS;
+    let fits = |definition: &&TypeDefinition| {
+        let left = room.checked_sub(definition.relations.len());
+        room = left.unwrap_or(0);
+        left.is_some()
     };
-    let mut ordered = types.clone();
-    ordered.sort_by_key(|definition| rank(definition));
-    let is_cut = model.type_definitions.len() > MAX_TYPES;
-    Drawing {
-        wide: wide(&ordered, rank),
-        narrow: narrow(&ordered),
-        cut_to: is_cut.then_some(MAX_TYPES),
-    }
-}
-
-/// Below each other, the arrows in the margin.
-fn narrow(types: &[&TypeDefinition]) -> Sheet {
-    let mut sheet = Sheet {
-        name: "narrow",
-        width: ARROWS + NARROW_BOX + MARGIN,
-        box_width: NARROW_BOX,
-        ..Sheet::default()
-    };
-    let mut y = MARGIN;
-    for definition in types {
-        let shape = type_box(definition, ARROWS, y, NARROW_BOX);
-        y += shape.height + GAP;
-        sheet.boxes.push(shape);
-    }
-    sheet.height = y;
-    sheet.arrows = arrows(types, &sheet.boxes, |source, target| {
-        let (from, to) = (source.1, target.1);
-        // A relation that admits its own users goes around its row.
-        let (start, end) = if from == to { (from - 8, to + 8) } else { (from, to) };
-        let bend = ARROWS - 16 - (start.abs_diff(end) / 5).min(ARROWS - 20);
-        format!("M{ARROWS} {start} C{bend} {start} {bend} {end} {ARROWS} {end}")
-    });
-    sheet
-}
-
-/// In columns by rank, the arrows between them.
-fn wide(types: &[&TypeDefinition], rank: impl Fn(&TypeDefinition) -> usize) -> Sheet {
-    let ranks = types.iter().map(|definition| rank(definition) + 1).max().unwrap_or(1);
-    let columns = ranks.min(MAX_COLUMNS);
-    let mut ends = vec![MARGIN; columns];
-    let mut sheet = Sheet { name: "wide", box_width: WIDE_BOX, ..Sheet::default() };
-    for definition in types {
-        // The first rank stands alone; the others share what is left.
-        let column = match (rank(definition), columns) {
-            (0, _) | (_, 1) => 0,
-            (rank, columns) if ranks <= MAX_COLUMNS => rank.min(columns - 1),
-            (rank, columns) => 1 + (rank - 1) * (columns - 1) / (ranks - 1),
-        };
-        let Some(end) = ends.get_mut(column) else { continue };
-        let shape = type_box(definition, MARGIN + column * (WIDE_BOX + BETWEEN), *end, WIDE_BOX);
-        *end += shape.height + GAP;
-        sheet.boxes.push(shape);
-    }
-    sheet.width = 2 * MARGIN + columns * WIDE_BOX + (columns - 1) * BETWEEN + BETWEEN / 2;
-    sheet.height = ends.into_iter().max().unwrap_or(0);
-    sheet.arrows = arrows(types, &sheet.boxes, |(source, from), (target, to)| {
-        let right = source + WIDE_BOX;
-        if right < target {
-            let half = (target - right) / 2;
-            return format!(
-                "M{right} {from} C{} {from} {} {to} {target} {to}",
-                right + half,
-                target - half
-            );
-        }
-        // Backwards, or within a column: around the right side.
-        let edge = target + WIDE_BOX;
-        let (start, end) = if from == to { (from - 8, to + 8) } else { (from, to) };
-        let bend = right.max(edge) + 14 + (start.abs_diff(end) / 8).min(BETWEEN / 2);
-        format!("M{right} {start} C{bend} {start} {bend} {end} {edge} {end}")
-    });
-    sheet
-}
-
-fn type_box(definition: &TypeDefinition, x: usize, y: usize, width: usize) -> TypeBox {
-    let rows = definition.relations.iter().enumerate().map(|(index, (name, userset))| {
-        let full_rule = rule(definition, name, userset, 0);
-        RelationRow {
-            y: y + HEAD + index * ROW,
+    let types: Vec<&TypeDefinition> =
+        model.type_definitions.iter().take(MAX_TYPES).take_while(fits).collect();
+    let is_cut = model.type_definitions.len() > types.len();
+    let cut_to = is_cut.then_some(types.len());
+    let types = ordered(types);
+    let (lanes, slots) = lanes(&types);
+    let lane = if slots > 8 { NARROW_LANE } else { WIDE_LANE };
+    let margin = if slots == 0 { 0 } else { slots * lane + ARROW };
+    let x = |slot: usize| margin - ARROW - slot * lane;
+    let is_open = types.iter().map(|of| of.relations.len()).sum::<usize>() <= MAX_OPEN;
+    let blocks = types.iter().enumerate().map(|(index, definition)| {
+        let strokes =
+            |row: Option<usize>, height| Strokes::beside(&lanes, (index, row), (height, margin), x);
+        let rows = definition.relations.iter().enumerate().map(|(at, (name, userset))| Row {
             name: name.clone(),
-            rule: cut(&full_rule, width),
-            full_rule,
+            rule: rule(definition, name, userset, 0),
             is_used: false,
+            strokes: strokes(Some(at), ROW),
+        });
+        Block {
+            name: definition.type_name.clone(),
+            rows: rows.collect(),
+            is_open,
+            is_used: false,
+            rails: Strokes::through(lanes.iter().filter(|lane| lane.passes(index)), 1, x),
+            head: strokes(None, HEAD),
+            closed: Strokes::closed(&lanes, index, (HEAD, margin), x),
+            gap: Strokes::through(lanes.iter().filter(|lane| lane.leaves(index)), GAP, x),
         }
     });
-    TypeBox {
-        x,
-        y,
-        height: HEAD + definition.relations.len() * ROW,
-        name: definition.type_name.clone(),
-        rows: rows.collect(),
-    }
+    Drawing { blocks: blocks.collect(), margin, cut_to }
 }
 
-/// The rank of each type: one more than the highest that it refers to. Types in a circle stop
-/// rising after a few rounds.
-fn ranks<'t>(types: &[&'t TypeDefinition]) -> BTreeMap<&'t str, usize> {
-    let mut ranks: BTreeMap<&str, usize> =
-        types.iter().map(|definition| (definition.type_name.as_str(), 0)).collect();
-    for _round in 0..types.len().min(4) {
-        for definition in types {
-            let own = definition.type_name.as_str();
-            let beyond = references(definition)
-                .filter(|(_, reference)| reference.type_name != own)
-                .filter_map(|(_, reference)| ranks.get(reference.type_name.as_str()))
-                .max()
-                .map_or(0, |rank| rank + 1);
-            if let Some(rank) = ranks.get_mut(own) {
-                *rank = (*rank).max(beyond);
-            }
-        }
+/// The types in an order that keeps lines short: each behind those that it refers to, and as soon
+/// behind the last of them as can be. Where types stand in a circle, the one with the fewest
+/// references ahead begins.
+fn ordered(mut left: Vec<&TypeDefinition>) -> Vec<&TypeDefinition> {
+    let names: BTreeSet<&str> = left.iter().map(|of| of.type_name.as_str()).collect();
+    let beyond = |definition: &TypeDefinition| -> BTreeSet<String> {
+        let own = definition.type_name.as_str();
+        let others = references(definition).map(|(_, reference)| reference.type_name.as_str());
+        let known = others.filter(|name| *name != own && names.contains(name));
+        known.map(str::to_owned).collect()
+    };
+    let mut references: BTreeMap<String, BTreeSet<String>> =
+        left.iter().map(|of| (of.type_name.clone(), beyond(of))).collect();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut placed = Vec::new();
+    while !left.is_empty() {
+        let rank = |definition: &TypeDefinition| {
+            let all = references.get(&definition.type_name);
+            let ahead =
+                all.map_or(0, |all| all.iter().filter(|of| !places.contains_key(*of)).count());
+            let last = all.and_then(|all| all.iter().filter_map(|of| places.get(of)).max());
+            (ahead, std::cmp::Reverse(last.map_or(0, |place| place + 1)))
+        };
+        let next = left.iter().enumerate().min_by_key(|(_, of)| rank(of)).map(|(index, _)| index);
+        let definition = left.remove(next.unwrap_or(0));
+        places.insert(definition.type_name.clone(), placed.len());
+        references.remove(&definition.type_name);
+        placed.push(definition);
     }
-    ranks
+    placed
 }
 
+/// What each relation of a type admits.
 fn references(definition: &TypeDefinition) -> impl Iterator<Item = (&str, &RelationReference)> {
     definition.relations.keys().flat_map(|relation| {
         let admitted = definition.directly_related_user_types(relation);
         admitted.iter().map(move |reference| (relation.as_str(), reference))
     })
-}
-
-/// The arrows between boxes; `path` draws one from a box's left edge and a height to another's.
-fn arrows(
-    types: &[&TypeDefinition],
-    boxes: &[TypeBox],
-    path: impl Fn(Place, Place) -> String,
-) -> Vec<Arrow> {
-    let find = |name: &str| boxes.iter().find(|known| known.name == name);
-    let place = |known: &TypeBox, relation: &str| {
-        let row = known.rows.iter().find(|row| row.name == relation);
-        (known.x, row.map_or(known.y + HEAD / 2, |row| row.y + ROW / 2))
-    };
-    // `user` and `user:*` of one relation share an arrow.
-    let mut arrows: BTreeMap<(Place, Place), Arrow> = BTreeMap::new();
-    for definition in types {
-        let Some(target) = find(&definition.type_name) else { continue };
-        for (relation, reference) in references(definition) {
-            let Some(source) = find(&reference.type_name) else { continue };
-            let (from, to) = (place(source, &reference.relation), place(target, relation));
-            let words =
-                format!("{} may be {relation} of {}", reference.to_dsl(), definition.type_name);
-            let arrow = arrows.entry((from, to)).or_insert_with(|| Arrow {
-                path: path(from, to),
-                words: String::new(),
-                is_used: false,
-                target: (definition.type_name.clone(), relation.to_owned()),
-            });
-            let separator = if arrow.words.is_empty() { "" } else { "; " };
-            arrow.words = format!("{}{separator}{words}", arrow.words);
-        }
-    }
-    let mut arrows: Vec<Arrow> = arrows.into_values().collect();
-    arrows.truncate(MAX_ARROWS);
-    arrows
 }
 
 /// The rule of a relation of a type, if the model has it.
@@ -302,61 +206,73 @@ fn rule(definition: &TypeDefinition, relation: &str, userset: &Userset, depth: u
     }
 }
 
-/// What fits into a box of this width.
-fn cut(text: &str, width: usize) -> String {
-    let room = (width - 2 * MARGIN) / 7 + 1;
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    text.chars().take(room - 1).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn drawing(text: &str) -> Drawing {
+        draw(&AuthorizationModel::from_dsl(text).unwrap())
+    }
+
+    fn names(drawing: &Drawing) -> Vec<&str> {
+        drawing.blocks.iter().map(|block| block.name.as_str()).collect()
+    }
+
     #[test]
     fn types_stand_behind_what_they_refer_to_and_circles_end() {
-        let text = "model\n  schema 1.1\ntype user\ntype group\n  relations\n    define member: [user, group#member]\n\
+        let text = "model\n  schema 1.1\ntype c\n  relations\n    define x: [group#member]\n\
+                    type user\ntype group\n  relations\n    define member: [user, group#member]\n\
                     type a\n  relations\n    define x: [b, user]\ntype b\n  relations\n    define y: [a]\n";
-        let drawing = draw(&AuthorizationModel::from_dsl(text).unwrap());
-        let place = |sheet: &Sheet, name: &str| {
-            let shape = sheet.boxes.iter().find(|known| known.name == name).unwrap();
-            (shape.x, shape.y)
-        };
-        let (narrow, wide) = (&drawing.narrow, &drawing.wide);
-        for name in ["group", "a"] {
-            assert!(place(narrow, "user").1 < place(narrow, name).1);
-            assert!(place(wide, "user").0 < place(wide, name).0);
-        }
-        for sheet in [narrow, wide] {
-            assert_eq!(sheet.arrows.len(), 5);
-            assert!(sheet.height < 4_000);
-            assert!(sheet.boxes.iter().all(|shape| shape.x + sheet.box_width <= sheet.width));
-        }
+        assert_eq!(names(&drawing(text)), ["user", "group", "c", "a", "b"]);
     }
 
     #[test]
-    fn a_long_chain_of_types_keeps_to_the_columns() {
+    fn each_kind_of_user_has_a_lane_of_its_own_where_lines_are_beside_each_other() {
+        let text = "model\n  schema 1.1\ntype user\ntype team\n  relations\n    define member: [user, team#member]\n\
+                    type repo\n  relations\n    define owner: [user, team]\n    define reader: [user, user:*, team#member]\n";
+        let drawing = drawing(text);
+        let repo = drawing.blocks.last().unwrap();
+        let lines =
+            |strokes: &Strokes| strokes.lines().map(|line| line.d.clone()).collect::<Vec<_>>();
+        // `user` and `user:*` share a line.
+        let reader = lines(&repo.rows[1].strokes);
+        assert_eq!(reader.iter().filter(|d| d.contains('H')).count(), 2, "{reader:?}");
+        let team = &drawing.blocks[1];
+        let columns: BTreeSet<String> = team
+            .gap
+            .lines()
+            .chain(team.rails.lines())
+            .map(|line| line.d.split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(columns.len(), 3, "user, team and team#member: {columns:?}");
+    }
+
+    #[test]
+    fn a_large_model_comes_closed_and_is_cut_at_a_bound() {
         let mut text = "model\n  schema 1.1\ntype t0\n".to_owned();
-        for n in 1..12 {
+        for n in 1..60 {
             text.push_str(&format!("type t{n}\n  relations\n    define r: [t{}]\n", n - 1));
         }
-        let drawing = draw(&AuthorizationModel::from_dsl(&text).unwrap());
-        let columns: BTreeSet<usize> = drawing.wide.boxes.iter().map(|shape| shape.x).collect();
-        assert_eq!(columns.len(), MAX_COLUMNS);
-        assert_eq!(drawing.wide.boxes.len(), 12);
+        let drawing = drawing(&text);
+        assert_eq!((drawing.blocks.len(), drawing.cut_to), (40, Some(40)));
+        assert!(drawing.blocks.iter().all(|block| block.is_open), "39 relations fit");
+        // Each line ends before the next begins, so two lanes are enough.
+        assert_eq!(drawing.margin, 2 * WIDE_LANE + ARROW);
+        let wide: String = (0..50).map(|n| format!("    define r{n}: [user]\n")).collect();
+        let text = format!("model\n  schema 1.1\ntype user\ntype doc\n  relations\n{wide}");
+        let drawing = super::tests::drawing(&text);
+        assert!(drawing.blocks.iter().all(|block| !block.is_open));
+        assert_eq!(drawing.blocks[1].closed.lines().filter(|line| line.d.contains('H')).count(), 1);
     }
 
     #[test]
-    fn relations_that_are_used_stand_out_with_their_arrows() {
+    fn relations_that_are_used_stand_out_in_an_open_block() {
         let text = "model\n  schema 1.1\ntype user\ntype a\n  relations\n    define x: [user]\n    define y: [user]\n";
         let used = BTreeSet::from([("a".to_owned(), "x".to_owned())]);
-        let drawing = draw(&AuthorizationModel::from_dsl(text).unwrap()).with_used(&used);
-        for sheet in [&drawing.wide, &drawing.narrow] {
-            let rows = sheet.boxes.iter().flat_map(|shape| &shape.rows);
-            assert_eq!(rows.filter(|row| row.is_used).count(), 1);
-            assert_eq!(sheet.arrows.iter().filter(|arrow| arrow.is_used).count(), 1);
-        }
+        let drawing = drawing(text).with_used(&used);
+        let rows: Vec<&Row> = drawing.blocks.iter().flat_map(|block| &block.rows).collect();
+        assert_eq!(rows.iter().filter(|row| row.is_used).count(), 1);
+        let marked = rows.iter().flat_map(|row| row.strokes.lines()).filter(|line| line.is_used);
+        assert_eq!(marked.count(), 1);
     }
 }

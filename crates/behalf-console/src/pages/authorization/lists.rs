@@ -2,21 +2,18 @@
 //! now or at an earlier revision, in pages.
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use behalf_authz::engine::{
     ListObjectsRequest, ListUsersRequest, Listing, PageRequest, RequestError, UserFilter,
 };
 use behalf_authz::{At, AuthzError, KnownNames};
-use behalf_http::{CspSource, HttpContext, Params, Person};
-use behalf_identity::{Browser, Session};
-use http::StatusCode;
+use behalf_http::Params;
 
 use super::question::{Question, With};
-use super::{Head, failed, find_model, is_refusal, known_names, relation_names};
+use super::visit::{Visit, shown};
+use super::{Head, find_model, is_refusal, known_names, relation_names};
 use crate::address::with_query;
 use crate::frame::Frame;
-use crate::show;
 
 /// Names on a page.
 const SIZE: usize = 50;
@@ -97,49 +94,36 @@ impl Asked {
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let mut params =
-        Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    let asked = Asked::take(&mut params);
-    match load(&context, (&session, &browser), &store_id, asked).await {
-        Ok(page) => {
-            let is_refused = matches!(page.found, Some(Found::Refused(_)));
-            let status = if is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-            show(status, &page, true, &CspSource::default())
-        }
-        Err(error) => failed(&error),
-    }
+pub(crate) async fn get(mut visit: Visit) -> Response {
+    let asked = Asked::take(&mut visit.params);
+    shown(load(&visit, asked).await, |page| matches!(page.found, Some(Found::Refused(_))))
 }
 
-async fn load(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    mut asked: Asked,
-) -> Result<Lists, AuthzError> {
-    let (head, frame) = Head::load(context, person, store_id, "/lists").await?;
-    let model = find_model(&context.authz, store_id, None).await?.map(|(_, model)| model);
-    let types: Vec<String> =
-        model.iter().flat_map(|m| &m.type_definitions).map(|of| of.type_name.clone()).collect();
+async fn load(visit: &Visit, mut asked: Asked) -> Result<Lists, AuthzError> {
+    let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
+    let (head, frame) = visit.head("/lists").await?;
+    let model = find_model(authz, store_id, None).await?.map(|(_, model)| model);
+    let definitions = || model.iter().flat_map(|model| &model.type_definitions);
+    let types: Vec<String> = definitions().map(|of| of.type_name.clone()).collect();
     if asked.users.is_empty() {
         // Most models call their people so.
         let is_there = types.iter().any(|name| name == "user");
         asked.users =
             if is_there { "user".to_owned() } else { types.first().cloned().unwrap_or_default() };
     }
+    if asked.object_type.is_empty() {
+        // What has most relations is most likely what is asked about.
+        let richest = definitions().max_by_key(|of| of.relations.len());
+        asked.object_type = richest.map(|of| of.type_name.clone()).unwrap_or_default();
+    }
     let found = match asked.of {
         Of::Nothing => None,
-        Of::Objects | Of::Users => Some(find(context, store_id, &asked, &head.path()).await?),
+        Of::Objects | Of::Users => Some(find(visit, &asked, &head.path()).await?),
     };
     Ok(Lists {
         frame,
         asked,
-        known: known_names(&context.authz, store_id).await?,
+        known: known_names(authz, store_id).await?,
         relations: model.as_ref().map(relation_names).unwrap_or_default(),
         types,
         found,
@@ -147,17 +131,12 @@ async fn load(
     })
 }
 
-async fn find(
-    context: &HttpContext,
-    store_id: &str,
-    asked: &Asked,
-    path: &str,
-) -> Result<Found, AuthzError> {
+async fn find(visit: &Visit, asked: &Asked, path: &str) -> Result<Found, AuthzError> {
     let with = match asked.question.with() {
         Ok(with) => with,
         Err(wrong) => return Ok(Found::Refused(format!("{}.", wrong.text))),
     };
-    let at = match asked.question.at(&context.authz, store_id, &with).await {
+    let at = match asked.question.at(visit.authz(), &visit.store_id, &with).await {
         Ok(at) => at,
         Err(error) if is_refusal(&error) => return Ok(Found::Refused(format!("{error}."))),
         Err(error) => return Err(error),

@@ -5,22 +5,19 @@ mod check;
 mod compare;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use behalf_authz::engine::AuthorizationModel;
 use behalf_authz::{Author, AuthzError, ModelVersion};
 use behalf_core::Timestamp;
-use behalf_http::{CspSource, HttpContext, Params, Person, PersonForm};
-use behalf_identity::{Browser, Session};
+use behalf_http::Params;
 use behalf_store::StoreError;
-use http::{StatusCode, header};
 
 use super::colour::{Line, colour};
 use super::graph::{Drawing, draw};
 use super::tuples::MAX_REASON;
-use super::{Head, actor, failed, find_model, is_refusal, shortened, text_of, who};
+use super::visit::{Form, Visit, shown};
+use super::{Head, effect, failed, find_model, is_refusal, shortened, text_of, who};
 use crate::frame::Frame;
-use crate::show;
 use crate::time::Shown;
 
 use check::{Checked, Trouble, check, quick_check};
@@ -111,109 +108,83 @@ impl Typed {
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let mut params =
-        Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    match opened(&context, (&session, &browser), &store_id, &mut params).await {
-        Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
-        Err(error) => failed(&error),
-    }
+pub(crate) async fn get(visit: Visit) -> Response {
+    shown(opened(visit).await, |_| false)
 }
 
-async fn opened(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    params: &mut Params,
-) -> Result<ModelPage, AuthzError> {
-    let version = params.take("version");
-    let latest = find_model(&context.authz, store_id, None).await?;
-    let shown = match &version {
-        Some(id) => find_model(&context.authz, store_id, Some(id)).await?,
+async fn opened(mut visit: Visit) -> Result<ModelPage, AuthzError> {
+    let version = visit.params.take("version");
+    let compared = visit.params.take("compare");
+    let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
+    let latest = find_model(authz, store_id, None).await?;
+    let chosen = match &version {
+        Some(id) => find_model(authz, store_id, Some(id)).await?,
         None => latest.clone(),
     };
-    let text = shown.as_ref().map_or_else(|| FIRST.to_owned(), |(_, model)| text_of(model));
+    let text = match &chosen {
+        Some(chosen) => text_of(authz, store_id, chosen).await?,
+        None => FIRST.to_owned(),
+    };
     let base = latest.as_ref().map(|(id, _)| id.clone()).unwrap_or_default();
+    let comparison = match (&compared, &chosen) {
+        (Some(other), Some((id, _))) => match find_model(authz, store_id, Some(other)).await? {
+            Some(from) => {
+                let old = text_of(authz, store_id, &from).await?;
+                Some(compare((&from.0, &old), (id, &text)))
+            }
+            None => None,
+        },
+        _ => None,
+    };
     let typed = Typed { text, base, ..Typed::default() };
-    let before = params.take("before").and_then(|before| before.parse().ok());
-    let mut page = ModelPage::load(context, person, store_id, typed, before).await?;
+    let before = visit.take("before").parse().ok();
+    let mut page = ModelPage::load(&visit, typed, before).await?;
     page.older = version.filter(|id| *id != page.base);
-    page.saved = params.take("saved").is_some();
+    page.saved = visit.params.take("saved").is_some();
     for version in &mut page.versions {
         version.is_shown =
             Some(&version.id) == page.older.as_ref() || page.older.is_none() && version.is_latest;
     }
-    page.drawing = shown.as_ref().map(|(_, model)| draw(model));
+    page.drawing = chosen.as_ref().map(|(_, model)| draw(model));
     page.modules = latest.as_ref().map(|(_, model)| model.modules()).unwrap_or_default();
-    if let (Some(other), Some((id, model))) = (params.take("compare"), &shown) {
-        let from = find_model(&context.authz, store_id, Some(&other)).await?;
-        page.comparison =
-            from.map(|(from, old)| compare((&from, &text_of(&old)), (id, &text_of(model))));
-    }
+    page.comparison = comparison;
     Ok(page)
 }
 
 /// Checks and previews what was typed; nothing is saved.
-pub(crate) async fn preview(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let is_live = fields.take("live").is_some();
-    let typed = Typed::take(&mut fields);
+pub(crate) async fn preview(Form(mut visit): Form) -> Response {
+    let is_live = visit.params.take("live").is_some();
+    let typed = Typed::take(&mut visit.params);
     let previewed = async {
-        let person = (&session, &browser);
-        let mut page = ModelPage::load(&context, person, &store_id, typed, None).await?;
-        let (checked, model) =
-            check(&context.authz, &store_id, &page.text, &page.context, is_live).await?;
+        let mut page = ModelPage::load(&visit, typed, None).await?;
+        let (text, with) = (&page.text, &page.context);
+        let (checked, model) = check(visit.authz(), &visit.store_id, text, with, is_live).await?;
         page.put(checked, model.as_ref());
         Ok(page)
     };
-    match previewed.await {
-        Ok(page) => show(StatusCode::OK, &page, true, &CspSource::default()),
-        Err(error) => failed(&error),
-    }
+    shown(previewed.await, |_| false)
 }
 
 /// Saves what was typed as a new version.
-pub(crate) async fn save(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let typed = Typed::take(&mut fields);
-    match saved(&context, &session, &store_id, &typed).await {
-        Ok(None) => {
-            let place = format!("/console/authorization/{store_id}/model?saved=1");
-            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
-        }
+pub(crate) async fn save(Form(mut visit): Form) -> Response {
+    let typed = Typed::take(&mut visit.params);
+    match saved(&visit, &typed).await {
+        Ok(None) => visit.see("/model?saved=1"),
         Ok(Some((checked, problem))) => {
-            let person = (&session, &browser);
-            match ModelPage::load(&context, person, &store_id, typed, None).await {
-                Ok(mut page) => {
-                    page.put(checked, None);
-                    page.problem = Some(problem);
-                    show(StatusCode::BAD_REQUEST, &page, true, &CspSource::default())
-                }
-                Err(error) => failed(&error),
-            }
+            let refused = async {
+                let mut page = ModelPage::load(&visit, typed, None).await?;
+                page.put(checked, None);
+                page.problem = Some(problem);
+                Ok(page)
+            };
+            shown(refused.await, |_| true)
         }
         Err(error) => failed(&error),
     }
 }
 
 /// Saves; what is given back is why not.
-async fn saved(
-    context: &HttpContext,
-    session: &Session,
-    store_id: &str,
-    typed: &Typed,
-) -> Result<Option<(Checked, String)>, AuthzError> {
+async fn saved(visit: &Visit, typed: &Typed) -> Result<Option<(Checked, String)>, AuthzError> {
     let refused = |text: &str| Ok(Some((Checked::default(), text.to_owned())));
     if typed.reason.len() > MAX_REASON {
         return refused("The reason is longer than 500 bytes.");
@@ -222,20 +193,20 @@ async fn saved(
     let Some(model) = model else {
         return Ok(Some((checked, "The text has errors, listed below it.".to_owned())));
     };
-    let latest = find_model(&context.authz, store_id, None).await?;
+    let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
+    let latest = find_model(authz, store_id, None).await?;
     let modules = latest.map(|(_, model)| model.modules()).unwrap_or_default();
     if !modules.is_empty() {
         return refused(
             "The model is made of modules: change their files and write it from there.",
         );
     }
-    let actor = actor(session);
+    let actor = visit.actor();
     let author = Author { actor: &actor, reason: &typed.reason };
-    let bound = model.clone();
-    match context.authz.replace_model(store_id, bound, &typed.base, author).await {
+    match authz.replace_model(store_id, (model, &typed.text), &typed.base, author).await {
         Ok(model_id) => {
             if !typed.base.is_empty() {
-                context.authz.carry_assertions(store_id, &typed.base, &model_id, &actor).await?;
+                authz.carry_assertions(store_id, &typed.base, &model_id, &actor).await?;
             }
             Ok(None)
         }
@@ -254,16 +225,10 @@ async fn saved(
 }
 
 impl ModelPage {
-    async fn load(
-        context: &HttpContext,
-        person: (&Session, &Browser),
-        store_id: &str,
-        typed: Typed,
-        before: Option<i64>,
-    ) -> Result<Self, AuthzError> {
-        let now = context.identity.now();
-        let (head, frame) = Head::load(context, person, store_id, "/model").await?;
-        let versions = context.authz.model_versions(store_id, before, VERSIONS).await?;
+    async fn load(visit: &Visit, typed: Typed, before: Option<i64>) -> Result<Self, AuthzError> {
+        let now = visit.context.identity.now();
+        let (head, frame) = visit.head("/model").await?;
+        let versions = visit.authz().model_versions(&visit.store_id, before, VERSIONS).await?;
         let older_versions = versions.last().map(|of| of.number).filter(|number| *number > 1);
         let latest = if before.is_none() { versions.first() } else { None };
         let latest = latest.map(|version| version.id.clone());
@@ -355,7 +320,7 @@ pub(crate) fn samples() -> Vec<ModelPage> {
         older: None,
         context: String::new(),
         reason: String::new(),
-        checked: check::sample(),
+        checked: Checked { effect: Some(effect::sample()), ..Checked::default() },
         drawing: Some(draw(&model)),
         problem: None,
         saved: true,

@@ -1,27 +1,22 @@
 //! `/console/authorization/{store_id}`: a check that shows its way, above the model as text and
 //! drawing.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use behalf_authz::engine::{AuthorizationModel, CheckRequest, Explanation, RequestError, TupleKey};
 use behalf_authz::{At, AuthzError, KnownNames};
-use behalf_http::{CspSource, HttpContext, Params, Person};
-use behalf_identity::{Browser, Session};
-use http::StatusCode;
 
 use super::colour::{Line, RelationName, colour_used};
 use super::graph::{Drawing, draw};
 use super::question::{Question, With, Wrong};
+use super::visit::{Visit, shown};
 use super::way::{RowKind, Way, draw_way};
-use super::{
-    Head, failed, find_model, is_refusal, known_names, relation_names, shortened, text_of,
-};
+use super::{Head, find_model, is_refusal, known_names, relation_names, shortened, text_of};
 use crate::address::with_query;
 use crate::frame::Frame;
-use crate::show;
 
 /// Questions that are suggested.
 const EXAMPLES: usize = 3;
@@ -40,6 +35,8 @@ pub(crate) struct Playground {
     relations: Vec<String>,
     examples: Vec<Question>,
     model: Option<ShownModel>,
+    /// Where clients find the server.
+    address: String,
 }
 
 /// What came of a question.
@@ -76,7 +73,7 @@ pub(crate) struct ShownModel {
     is_latest: bool,
     lines: Vec<Line>,
     drawing: Drawing,
-    used: std::collections::BTreeSet<RelationName>,
+    used: BTreeSet<RelationName>,
 }
 
 impl Playground {
@@ -91,36 +88,18 @@ impl Playground {
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let params = Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    match load(&context, &session, &browser, &store_id, params).await {
-        Ok(page) => {
-            let is_refused = matches!(page.answer, Some(Answered::Refused(_)));
-            let status = if is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-            show(status, &page, true, &CspSource::default())
-        }
-        Err(error) => failed(&error),
-    }
+pub(crate) async fn get(mut visit: Visit) -> Response {
+    let question = Question::take(&mut visit.params);
+    let page = load(&visit, question).await;
+    shown(page, |page| matches!(page.answer, Some(Answered::Refused(_))))
 }
 
-async fn load(
-    context: &HttpContext,
-    session: &Session,
-    browser: &Browser,
-    store_id: &str,
-    mut params: Params,
-) -> Result<Playground, AuthzError> {
-    let (head, frame) = Head::load(context, (session, browser), store_id, "").await?;
-    let question = Question::take(&mut params);
+async fn load(visit: &Visit, question: Question) -> Result<Playground, AuthzError> {
+    let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
+    let (head, frame) = visit.head("").await?;
     let chosen = Some(question.model.as_str()).filter(|model| !model.is_empty());
-    let model = find_model(&context.authz, store_id, chosen).await?;
+    let model = find_model(authz, store_id, chosen).await?;
     let is_latest = chosen.is_none();
-    let known = known_names(&context.authz, store_id).await?;
     let mut page = Playground {
         frame,
         question,
@@ -128,16 +107,17 @@ async fn load(
         answer: None,
         relations: model.as_ref().map(|(_, model)| relation_names(model)).unwrap_or_default(),
         examples: Vec::new(),
-        known,
+        known: known_names(authz, store_id).await?,
         model: None,
+        address: visit.context.identity.issuer().to_string(),
         head,
     };
     let Some((id, model)) = model else { return Ok(page) };
     if page.question.is_empty() {
-        page.examples = examples(context, store_id, &model).await?;
+        page.examples = examples(visit, &model).await?;
     } else {
         page.answer = match page.question.with() {
-            Ok(with) => Some(ask(context, store_id, &page, &model, with).await?),
+            Ok(with) => Some(ask(visit, &page, &model, with).await?),
             Err(Wrong { field, text }) => {
                 page.wrong = field;
                 Some(Answered::Refused(format!("{text}.")))
@@ -146,35 +126,36 @@ async fn load(
     }
     let used = match &page.answer {
         Some(Answered::Said(said)) => said.way.used.clone(),
-        _ => Default::default(),
+        _ => BTreeSet::new(),
     };
-    page.model = Some(ShownModel::new(id, is_latest, &model, used));
+    let named = (id, model);
+    let text = text_of(authz, store_id, &named).await?;
+    page.model = Some(ShownModel::new(named, is_latest, &text, used));
     Ok(page)
 }
 
 impl ShownModel {
     fn new(
-        id: String,
+        (id, model): (String, AuthorizationModel),
         is_latest: bool,
-        model: &AuthorizationModel,
-        used: std::collections::BTreeSet<RelationName>,
+        text: &str,
+        used: BTreeSet<RelationName>,
     ) -> Self {
-        let lines = colour_used(&text_of(model), &used);
-        let drawing = draw(model).with_used(&used);
+        let lines = colour_used(text, &used);
+        let drawing = draw(&model).with_used(&used);
         Self { id, is_latest, lines, drawing, used }
     }
 }
 
 /// Asks, and draws the answer.
 async fn ask(
-    context: &HttpContext,
-    store_id: &str,
+    visit: &Visit,
     page: &Playground,
     model: &AuthorizationModel,
     with: With,
 ) -> Result<Answered, AuthzError> {
     let question = page.question.clone();
-    let at = match question.at(&context.authz, store_id, &with).await {
+    let at = match question.at(visit.authz(), &visit.store_id, &with).await {
         Ok(at) => at,
         Err(error) if is_refusal(&error) => return Ok(Answered::Refused(error.to_string())),
         Err(error) => return Err(error),
@@ -189,7 +170,6 @@ async fn ask(
         Ok(explained) => explained,
         Err(error) => return Ok(Answered::Refused(format!("{error}."))),
     };
-    let issuer = context.identity.issuer().to_string();
     Ok(Answered::Said(Box::new(Said {
         is_allowed: explained.allowed,
         way: draw_way(model, &question.user, &explained),
@@ -197,7 +177,7 @@ async fn ask(
         model_id,
         took,
         address: question.address(&page.head.path()),
-        curl: question.curl(&issuer, store_id, &with),
+        curl: question.curl(&page.address, &visit.store_id, &with),
         test: format!("tests:\n{}", question.store_file_test(&with, explained.allowed)),
     })))
 }
@@ -213,12 +193,8 @@ fn explain(at: &At, check: &CheckRequest<'_>) -> Result<(Explanation, String), R
 }
 
 /// Questions that the store's tuples suggest: about a relation that is worked out, if there is one.
-async fn examples(
-    context: &HttpContext,
-    store_id: &str,
-    model: &AuthorizationModel,
-) -> Result<Vec<Question>, AuthzError> {
-    let snapshot = context.authz.snapshot(store_id).await?;
+async fn examples(visit: &Visit, model: &AuthorizationModel) -> Result<Vec<Question>, AuthzError> {
+    let snapshot = visit.authz().snapshot(&visit.store_id).await?;
     let mut examples: Vec<Question> = Vec::new();
     for tuple in snapshot.tuples().take(1_000) {
         if tuple.user.contains(['#', '*']) {
@@ -271,7 +247,7 @@ pub(crate) fn samples() -> Vec<Playground> {
     let answer = said(super::samples::allowed());
     let used = match &answer {
         Answered::Said(said) => said.way.used.clone(),
-        Answered::Refused(_) => Default::default(),
+        Answered::Refused(_) => BTreeSet::new(),
     };
     let page = Playground {
         frame,
@@ -285,7 +261,13 @@ pub(crate) fn samples() -> Vec<Playground> {
         },
         relations: relation_names(&model),
         examples: Vec::new(),
-        model: Some(ShownModel::new("01ARZ3NDEKTSV4RRFFQ69G5FAW".to_owned(), true, &model, used)),
+        model: Some(ShownModel::new(
+            ("01ARZ3NDEKTSV4RRFFQ69G5FAW".to_owned(), model.clone()),
+            true,
+            text,
+            used,
+        )),
+        address: "https://behalf.example/".to_owned(),
     };
     let denied = Playground { answer: Some(said(super::samples::denied())), ..page.clone() };
     let refused = Playground {

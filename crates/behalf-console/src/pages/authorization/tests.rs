@@ -2,17 +2,13 @@
 //! time the page is looked at.
 
 use askama::Template;
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
-use behalf_authz::{Assertion, AuthzError, KnownNames, Query};
-use behalf_http::{CspSource, HttpContext, Person, PersonForm};
-use behalf_identity::{Browser, Session};
-use http::{StatusCode, header};
+use axum::response::Response;
+use behalf_authz::{Assertion, AuthzError, KnownNames};
 
 use super::question::Question;
-use super::{Head, actor, failed, find_model, is_refusal, known_names, relation_names, shortened};
+use super::visit::{Form, Visit, shown};
+use super::{Head, failed, find_model, is_refusal, known_names, relation_names, shortened};
 use crate::frame::Frame;
-use crate::show;
 
 /// The page.
 #[derive(Clone, Debug, Template)]
@@ -33,7 +29,6 @@ pub(crate) struct Tests {
 /// A test and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Test {
-    index: usize,
     question: Question,
     expects: bool,
     outcome: Outcome,
@@ -69,42 +64,25 @@ impl Tests {
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-) -> Response {
-    page(&context, (&session, &browser), &store_id, None).await
+pub(crate) async fn get(visit: Visit) -> Response {
+    page(&visit, None).await
 }
 
 /// The page, perhaps with a test that was refused: what was typed, what was expected, and why.
-async fn page(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    refused: Option<(Question, bool, String)>,
-) -> Response {
+async fn page(visit: &Visit, refused: Option<(Question, bool, String)>) -> Response {
     let is_refused = refused.is_some();
-    match load(context, person, store_id, refused).await {
-        Ok(page) => {
-            let status = if is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-            show(status, &page, true, &CspSource::default())
-        }
-        Err(error) => failed(&error),
-    }
+    shown(load(visit, refused).await, |_| is_refused)
 }
 
 async fn load(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
+    visit: &Visit,
     refused: Option<(Question, bool, String)>,
 ) -> Result<Tests, AuthzError> {
-    let authz = &context.authz;
-    let (head, frame) = Head::load(context, person, store_id, "/tests").await?;
-    let model = find_model(authz, store_id, None).await?;
+    let authz = visit.authz();
+    let (head, frame) = visit.head("/tests").await?;
+    let model = find_model(authz, &visit.store_id, None).await?;
     let tests = match &model {
-        Some((model_id, _)) => run(context, store_id, model_id, &head.path()).await?,
+        Some((model_id, _)) => run(visit, model_id, &head.path()).await?,
         None => Vec::new(),
     };
     let (draft, expects, problem) = match refused {
@@ -115,7 +93,7 @@ async fn load(
         frame,
         store_file: store_file(&tests),
         tests,
-        known: known_names(authz, store_id).await?,
+        known: known_names(authz, &visit.store_id).await?,
         relations: model.as_ref().map(|(_, model)| relation_names(model)).unwrap_or_default(),
         model_id: model.map(|(model_id, _)| model_id),
         draft,
@@ -126,23 +104,17 @@ async fn load(
 }
 
 /// Asks every test of the newest version.
-async fn run(
-    context: &HttpContext,
-    store_id: &str,
-    model_id: &str,
-    path: &str,
-) -> Result<Vec<Test>, AuthzError> {
-    let assertions = context.authz.read_assertions(store_id, model_id).await?;
-    let at = context.authz.at(Query { store_id, model_id: Some(model_id) }).await?;
+async fn run(visit: &Visit, model_id: &str, path: &str) -> Result<Vec<Test>, AuthzError> {
+    let assertions = visit.authz().read_assertions(&visit.store_id, model_id).await?;
+    let at = visit.authz().at(visit.query(Some(model_id))).await?;
     let asked = tokio::task::spawn_blocking(move || {
         let answer = |of: &Assertion| at.check(&of.check()).map_err(|error| error.to_string());
         assertions.into_iter().map(|of| (answer(&of), of)).collect::<Vec<_>>()
     });
     let asked = asked.await.map_err(|_panicked| AuthzError::Contention)?;
-    let tests = asked.into_iter().enumerate().map(|(index, (answer, of))| {
+    let tests = asked.into_iter().map(|(answer, of)| {
         let question = Question::from(&of);
         Test {
-            index,
             why: question.address(path),
             question,
             expects: of.expectation,
@@ -161,13 +133,9 @@ fn store_file(tests: &[Test]) -> String {
 }
 
 /// Adds a test, in place of one that asks the same.
-pub(crate) async fn add(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let question = Question::take(&mut fields);
-    let expects = fields.take("expectation").as_deref() != Some("false");
+pub(crate) async fn add(Form(mut visit): Form) -> Response {
+    let question = Question::take(&mut visit.params);
+    let expects = visit.take("expectation") != "false";
     let added = async {
         let with = match question.with() {
             Ok(with) => with,
@@ -181,49 +149,30 @@ pub(crate) async fn add(
             contextual_tuples: with.tuples,
             context: with.context,
         };
-        change(&context, &session, &store_id, |tests| {
+        change(&visit, |tests| {
             tests.retain(|known| !known.is_same_question(&test));
-            tests.push(test);
+            tests.push(test.clone());
         })
         .await
     };
-    settle(&context, (&session, &browser), &store_id, added.await, (question.clone(), expects))
-        .await
+    let added = added.await;
+    settle(&visit, added, (question, expects)).await
 }
 
-/// Deletes a test, if it is still the one in that place.
-pub(crate) async fn delete(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let index: usize =
-        fields.take("index").and_then(|index| index.parse().ok()).unwrap_or(usize::MAX);
-    let question = Question::take(&mut fields);
-    let deleted = change(&context, &session, &store_id, |tests| {
-        if tests.get(index).is_some_and(|test| Question::from(test) == question) {
-            tests.remove(index);
-        }
-    });
+/// Deletes a test.
+pub(crate) async fn delete(Form(mut visit): Form) -> Response {
+    let question = Question::take(&mut visit.params);
+    let deleted = change(&visit, |tests| tests.retain(|test| Question::from(test) != question));
     let deleted = deleted.await;
-    settle(&context, (&session, &browser), &store_id, deleted, (Question::default(), true)).await
+    settle(&visit, deleted, (Question::default(), true)).await
 }
 
 /// Changes the tests of the latest model; the inner error is for the person.
 async fn change(
-    context: &HttpContext,
-    session: &Session,
-    store_id: &str,
-    change: impl FnOnce(&mut Vec<Assertion>),
+    visit: &Visit,
+    change: impl Fn(&mut Vec<Assertion>) + Send + Sync,
 ) -> Result<Result<(), String>, AuthzError> {
-    let changed = async {
-        let (model_id, _) = context.authz.load_model(store_id, None).await?;
-        let mut tests = context.authz.read_assertions(store_id, &model_id).await?;
-        change(&mut tests);
-        let query = Query { store_id, model_id: Some(&model_id) };
-        context.authz.write_assertions(query, &tests, &actor(session)).await
-    };
-    match changed.await {
+    match visit.authz().change_assertions(&visit.store_id, change, &visit.actor()).await {
         Ok(()) => Ok(Ok(())),
         Err(error) if is_refusal(&error) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
@@ -231,28 +180,20 @@ async fn change(
 }
 
 async fn settle(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
+    visit: &Visit,
     changed: Result<Result<(), String>, AuthzError>,
     (question, expects): (Question, bool),
 ) -> Response {
     match changed {
-        Ok(Ok(())) => {
-            let place = format!("/console/authorization/{store_id}/tests");
-            (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
-        }
-        Ok(Err(problem)) => {
-            page(context, person, store_id, Some((question, expects, problem))).await
-        }
+        Ok(Ok(())) => visit.see("/tests"),
+        Ok(Err(problem)) => page(visit, Some((question, expects, problem))).await,
         Err(error) => failed(&error),
     }
 }
 
 pub(crate) fn samples() -> Vec<Tests> {
     let (head, frame) = Head::sample("/tests");
-    let test = |index, expects, answer: Result<bool, String>| Test {
-        index,
+    let test = |expects, answer: Result<bool, String>| Test {
         question: Question {
             context: "{\"a\":\"<i>hi\"}".to_owned(),
             tuples: "user:ann member group:eng".to_owned(),
@@ -263,9 +204,9 @@ pub(crate) fn samples() -> Vec<Tests> {
         why: "/console".to_owned(),
     };
     let tests = vec![
-        test(0, true, Ok(true)),
-        test(1, false, Ok(true)),
-        test(2, true, Err("relation 'x' not found".to_owned())),
+        test(true, Ok(true)),
+        test(false, Ok(true)),
+        test(true, Err("relation 'x' not found".to_owned())),
     ];
     let page = Tests {
         frame,

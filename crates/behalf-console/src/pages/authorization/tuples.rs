@@ -1,31 +1,33 @@
 //! `/console/authorization/{store_id}/tuples`: the tuples as a table with filters; writing and
-//! deleting them, one or all that a filter admits.
+//! deleting them, one or all that a filter admits, and what that would change.
 
 mod change;
 
+use std::time::Duration;
+
 use askama::Template;
-use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use behalf_authz::engine::{TupleKey, Validity};
 use behalf_authz::{
     AuthzError, KnownNames, Lifetime, TableFilter, TupleFilter, TuplePage, TupleRow,
 };
 use behalf_core::Timestamp;
-use behalf_http::{CspSource, HttpContext, Params, Person};
-use behalf_identity::{Browser, Session};
-use http::StatusCode;
+use behalf_http::Params;
 
-use super::{Head, failed, find_model, known_names, relation_names, who};
+use super::effect::Effect;
+use super::visit::{Visit, shown};
+use super::{Head, find_model, is_refusal, known_names, relation_names, who};
 use crate::address::with_query;
 use crate::frame::Frame;
-use crate::show;
 use crate::time::Shown;
 
 pub(super) use change::MAX_REASON;
-pub(crate) use change::{delete, delete_matching, write};
+pub(crate) use change::{delete_matching, preview, write};
 
 /// Tuples on a page.
 const SIZE: usize = 30;
+/// How long a preview may compare.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The filter, as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +51,8 @@ pub(crate) struct Draft {
     not_before: String,
     expires: String,
     reason: String,
+    /// Values for conditions, while it is said what would change.
+    ask_context: String,
 }
 
 /// A tuple in the table.
@@ -70,6 +74,8 @@ pub(crate) struct Outcome {
     pub(crate) problem: Option<String>,
     /// What was done.
     pub(crate) done: Option<String>,
+    /// What writing the draft would change.
+    pub(crate) effect: Option<Effect>,
 }
 
 /// The page.
@@ -88,8 +94,11 @@ pub(crate) struct Tuples {
     count: usize,
     total: usize,
     next: Option<String>,
-    /// True if the deletion of everything that the filter admits is being asked about.
-    confirms: bool,
+    is_first: bool,
+    /// What deleting everything that the filter admits would change, while that is asked about.
+    removal: Option<Effect>,
+    /// The filter to go back to after that.
+    back: String,
     has_model: bool,
     outcome: Outcome,
 }
@@ -181,6 +190,7 @@ impl Draft {
             not_before: take("new_not_before"),
             expires: take("new_expires"),
             reason: take("new_reason"),
+            ask_context: take("new_ask_context"),
         }
     }
 
@@ -191,7 +201,8 @@ impl Draft {
 
     /// True if it is more than three words.
     fn has_more(&self) -> bool {
-        let more = [&self.condition, &self.context, &self.not_before, &self.expires];
+        let more =
+            [&self.condition, &self.context, &self.not_before, &self.expires, &self.ask_context];
         more.iter().any(|text| !text.is_empty())
     }
 }
@@ -222,73 +233,62 @@ impl Shelf {
 }
 
 impl Tuples {
-    /// The page without this filter's next page, with the question whether to delete.
+    /// The question whether to delete all that the filter admits.
     fn confirm_address(&self) -> String {
         let path = format!("{}/tuples?confirm=delete", self.head.path());
         format!("{}#confirm", with_query(&path, self.filter.pairs()))
     }
 
-    /// The filter, as a query, for the way back from a deletion.
-    fn back(&self) -> String {
-        with_query("", self.filter.pairs()).trim_start_matches('?').to_owned()
+    /// The question whether to delete one tuple.
+    fn delete_address(&self, row: &Shelf) -> String {
+        let TupleKey { user, relation, object, .. } = &row.tuple;
+        let path = format!("{}/tuples?confirm=delete", self.head.path());
+        let pairs = [("user", &**user), ("relation", &**relation), ("object", &**object)];
+        let back = with_query("", self.filter.pairs());
+        let back = back.trim_start_matches('?');
+        format!("{}#confirm", with_query(&path, pairs.into_iter().chain([("back", back)])))
     }
 
-    fn address(&self) -> String {
-        with_query(&format!("{}/tuples", self.head.path()), self.filter.pairs())
+    /// The page without the question.
+    fn keep_address(&self) -> String {
+        let path = format!("{}/tuples", self.head.path());
+        match self.back.as_str() {
+            "" => with_query(&path, self.filter.pairs()),
+            back => format!("{path}?{back}"),
+        }
+    }
+
+    /// True if the form for a tuple stands open.
+    fn is_writing(&self) -> bool {
+        self.draft.is_begun() || self.outcome.effect.is_some() || self.total == 0
     }
 }
 
-pub(crate) async fn get(
-    State(context): State<HttpContext>,
-    Person { session, browser }: Person,
-    Path(store_id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let mut params =
-        Params::from_urlencoded(query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    let done = match params.take("done").as_deref() {
-        Some("written") => Some("The tuple is written.".to_owned()),
-        Some("deleted") => Some("The tuple is deleted.".to_owned()),
-        Some(count) => count.parse::<u64>().ok().map(|count| match count {
-            1 => "One tuple is deleted.".to_owned(),
+pub(crate) async fn get(mut visit: Visit) -> Response {
+    let done = match visit.take("done").as_str() {
+        "written" => Some("The tuple is written.".to_owned()),
+        count => count.parse::<u64>().ok().map(|count| match count {
+            1 => "The tuple is deleted.".to_owned(),
             count => format!("{count} tuples are deleted."),
         }),
-        None => None,
     };
-    let outcome = Outcome { problem: None, done };
-    page(&context, (&session, &browser), &store_id, params, outcome).await
+    let outcome = Outcome { done, ..Outcome::default() };
+    page(visit, outcome).await
 }
 
 /// The page, perhaps with what went wrong on it.
-async fn page(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    params: Params,
-    outcome: Outcome,
-) -> Response {
+async fn page(visit: Visit, outcome: Outcome) -> Response {
     let is_refused = outcome.problem.is_some();
-    match load(context, person, store_id, params, outcome).await {
-        Ok(page) => {
-            let status = if is_refused { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-            show(status, &page, true, &CspSource::default())
-        }
-        Err(error) => failed(&error),
-    }
+    shown(load(visit, outcome).await, |_| is_refused)
 }
 
-async fn load(
-    context: &HttpContext,
-    person: (&Session, &Browser),
-    store_id: &str,
-    mut params: Params,
-    outcome: Outcome,
-) -> Result<Tuples, AuthzError> {
-    let (authz, now) = (&context.authz, context.identity.now());
-    let (head, frame) = Head::load(context, person, store_id, "/tuples").await?;
-    let (filter, draft) = (Filter::take(&mut params), Draft::take(&mut params));
-    let confirms = params.take("confirm").is_some() && !filter.is_empty() && head.may_write;
-    let after = params.take("after").unwrap_or_default();
+async fn load(mut visit: Visit, outcome: Outcome) -> Result<Tuples, AuthzError> {
+    let now = visit.context.identity.now();
+    let (head, frame) = visit.head("/tuples").await?;
+    let (filter, draft) = (Filter::take(&mut visit.params), Draft::take(&mut visit.params));
+    let confirms = !visit.take("confirm").is_empty() && !filter.is_empty() && head.may_write;
+    let (after, back) = (visit.take("after"), visit.take("back"));
+    let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
     let wanted = filter.wanted(now);
     let listed = match authz.tuple_table(store_id, &wanted, SIZE, &after).await {
         Err(AuthzError::BadContinuationToken) => {
@@ -297,6 +297,16 @@ async fn load(
         listed => listed?,
     };
     let TuplePage { rows, next, count, total } = listed;
+    let removal = if confirms && count > 0 {
+        let preview = authz.preview_deletes(store_id, &wanted, None, PATIENCE).await;
+        match preview {
+            Ok(preview) => Some(preview.into()),
+            Err(error) if is_refusal(&error) => Some(Effect::default()),
+            Err(error) => return Err(error),
+        }
+    } else {
+        None
+    };
     let model = find_model(authz, store_id, None).await?.map(|(_, model)| model);
     let next = next.map(|after| {
         let pairs = filter.pairs().into_iter().chain([("after", after.as_str())]);
@@ -318,7 +328,9 @@ async fn load(
         count,
         total,
         next,
-        confirms,
+        is_first: after.is_empty(),
+        removal,
+        back,
         has_model: model.is_some(),
         outcome,
         head,
@@ -363,18 +375,28 @@ pub(crate) fn samples() -> Vec<Tuples> {
         count: 4,
         total: 1_204,
         next: Some("?after=00".to_owned()),
-        confirms: true,
+        is_first: true,
+        removal: Some(super::effect::sample()),
+        back: String::new(),
         has_model: true,
-        outcome: Outcome { problem: Some("the tuple exists already".to_owned()), done: None },
+        outcome: Outcome {
+            problem: Some("the tuple exists already".to_owned()),
+            ..Outcome::default()
+        },
     };
     let empty = Tuples {
         rows: Vec::new(),
         filter: Filter::default(),
         draft: Draft::default(),
         next: None,
-        confirms: false,
-        outcome: Outcome { problem: None, done: Some("The tuple is written.".to_owned()) },
+        removal: None,
+        outcome: Outcome { done: Some("The tuple is written.".to_owned()), ..Outcome::default() },
         ..page.clone()
     };
-    vec![page, empty]
+    let previewed = Tuples {
+        removal: None,
+        outcome: Outcome { effect: Some(super::effect::sample()), ..Outcome::default() },
+        ..page.clone()
+    };
+    vec![page, empty, previewed]
 }

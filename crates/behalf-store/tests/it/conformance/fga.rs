@@ -8,6 +8,21 @@ use super::{at, race, tenant, unit};
 pub(super) async fn run(storage: &Storage) {
     a_log_has_no_gaps_and_its_head_knows_each_commit(storage).await;
     versions_of_a_model_know_their_author(storage).await;
+    assertions_are_swapped_once(storage).await;
+}
+
+async fn assertions_are_swapped_once(storage: &Storage) {
+    let tenant = tenant("fga-assertions");
+    let place = ("store", "model");
+    for (before, round) in [(None, 1), (Some("[1]"), 2), (Some("[2]"), 3)] {
+        let after = format!("[{round}]");
+        let swapped = race(storage, 8, "assertions changed", |_| {
+            vec![fga::swap_assertions(&tenant, place, before, &after, at(round))]
+        });
+        assert_eq!(swapped.await, 1, "round {round}");
+        let stored = fga::find_assertions(storage, &tenant, "store", "model").await.unwrap();
+        assert_eq!(stored, Some(after));
+    }
 }
 
 fn row(revision: i64, txn: &str) -> fga::FgaLogRow {
@@ -79,7 +94,7 @@ async fn versions_of_a_model_know_their_author(storage: &Storage) {
         model: "{}".to_owned(),
     };
     let mut write = unit(3_400);
-    let by = ("{\"kind\":\"system\"}", "because 'x' — é");
+    let by = ("{\"kind\":\"system\"}", "because 'x' — é", "# é\nmodel\n");
     write.add(fga::insert_model(&tenant, "store", &model(2), by, at(7)));
     // As a server before these columns writes it.
     write.add(
@@ -95,6 +110,10 @@ async fn versions_of_a_model_know_their_author(storage: &Storage) {
         .bind(at(6)),
     );
     storage.commit(write).await.unwrap();
+    let source = async |id| fga::find_model_source(storage, &tenant, "store", id).await.unwrap();
+    assert_eq!(source("model-2").await.as_deref(), Some(by.2));
+    assert_eq!(source("model-1").await.as_deref(), Some(""));
+    assert_eq!(source("model-3").await, None);
     let list = async |before, limit| {
         fga::list_model_versions(storage, &tenant, "store", before, limit).await.unwrap()
     };

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use behalf_authz::engine::{AuthorizationModel, DslError, InvalidModel, TupleKey};
-use behalf_authz::{Authz, AuthzError, ModelPreview, RelationChange};
+use behalf_authz::engine::{AuthorizationModel, DslError, InvalidModel};
+use behalf_authz::{Authz, AuthzError};
 
 use super::super::colour::{RelationName, colour};
-use super::super::question::{Question, read_context};
-use super::super::tests::Outcome;
-use super::super::way::words;
+use super::super::effect::Effect;
+use super::super::question::read_context;
 
 /// The longest text, in bytes, and the most types, as the API has them.
 const MAX_TEXT: usize = 256 * 1024;
@@ -42,34 +41,6 @@ pub(crate) struct Trouble {
     pub(super) excerpt: [String; 3],
 }
 
-/// What a text would change.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Effect {
-    pub(super) changes: Vec<Access>,
-    pub(super) unfit: usize,
-    pub(super) unfit_examples: Vec<(String, String)>,
-    /// Tests that would not pass: the question, what is expected, and what would come.
-    pub(super) failing: Vec<(Question, bool, String)>,
-    pub(super) tests: usize,
-    pub(super) unclear: usize,
-    pub(super) first_unclear: String,
-    pub(super) users: usize,
-    pub(super) compared: usize,
-    pub(super) is_complete: bool,
-    pub(super) revision: u64,
-}
-
-/// Who gains and loses one relation.
-#[derive(Clone, Debug)]
-pub(crate) struct Access {
-    pub(super) name: RelationName,
-    pub(super) note: &'static str,
-    pub(super) gained: usize,
-    pub(super) lost: usize,
-    pub(super) gained_examples: Vec<(String, String)>,
-    pub(super) lost_examples: Vec<(String, String)>,
-}
-
 /// Checks a text and compares what it would change.
 pub(super) async fn check(
     authz: &Authz,
@@ -90,7 +61,7 @@ pub(super) async fn check(
     let patience = if is_live { LIVE_PATIENCE } else { PATIENCE };
     match authz.preview_model(store_id, model.clone(), context, patience).await {
         Ok(preview) => {
-            checked.effect = Some(Effect::new(preview));
+            checked.effect = Some(preview.into());
             Ok((checked, Some(model)))
         }
         Err(AuthzError::Model(error)) => {
@@ -198,97 +169,6 @@ impl Trouble {
             excerpt: [before.to_owned(), wrong.to_owned(), String::new()],
         }
     }
-}
-
-impl Effect {
-    fn new(preview: ModelPreview) -> Self {
-        let tests = preview.tests.len();
-        let failing = preview.tests.into_iter().filter_map(|(test, answer)| {
-            let said = match &answer {
-                Ok(true) => "allowed".to_owned(),
-                Ok(false) => "denied".to_owned(),
-                Err(error) => error.clone(),
-            };
-            let is_passed = Outcome::of(test.expectation, answer) == Outcome::Passed;
-            (!is_passed).then(|| (Question::from(&test), test.expectation, said))
-        });
-        let example = |(tuple, reason): (TupleKey, String)| (words(&tuple), reason);
-        Self {
-            changes: preview.changes.into_iter().map(Access::new).collect(),
-            unfit: preview.unfit,
-            unfit_examples: preview.unfit_examples.into_iter().take(5).map(example).collect(),
-            failing: failing.collect(),
-            tests,
-            unclear: preview.unclear,
-            first_unclear: preview.first_unclear.unwrap_or_default(),
-            users: preview.users,
-            compared: preview.compared_users,
-            is_complete: preview.is_complete,
-            revision: preview.revision,
-        }
-    }
-
-    /// True if nobody gains or loses anything.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.changes.iter().all(|change| change.gained == 0 && change.lost == 0)
-    }
-
-    /// True if everybody was compared in everything.
-    pub(super) const fn is_sure(&self) -> bool {
-        self.is_complete && self.unclear == 0
-    }
-
-    pub(super) fn gained(&self) -> usize {
-        self.changes.iter().map(|change| change.gained).sum()
-    }
-
-    pub(super) fn lost(&self) -> usize {
-        self.changes.iter().map(|change| change.lost).sum()
-    }
-}
-
-impl Access {
-    fn new(change: RelationChange) -> Self {
-        Self {
-            note: match (change.is_new, change.is_removed) {
-                (true, _) => "new",
-                (_, true) => "removed",
-                _ => "",
-            },
-            name: (change.object_type, change.relation),
-            gained: change.gained,
-            lost: change.lost,
-            gained_examples: change.gained_examples,
-            lost_examples: change.lost_examples,
-        }
-    }
-}
-
-/// An effect for samples.
-pub(super) fn sample() -> Checked {
-    let pair = |user: &str| (user.to_owned(), "doc:plan".to_owned());
-    let access = Access {
-        name: ("doc".to_owned(), "can_view".to_owned()),
-        note: "",
-        gained: 1,
-        lost: 2,
-        gained_examples: vec![pair("user:ann")],
-        lost_examples: vec![pair("user:ben"), pair("user:<i>hi")],
-    };
-    let effect = Effect {
-        changes: vec![access],
-        unfit: 1,
-        unfit_examples: vec![("user:x viewer doc:1".to_owned(), "type not admitted".to_owned())],
-        failing: vec![(super::super::samples::question(), true, "denied".to_owned())],
-        tests: 3,
-        unclear: 1,
-        first_unclear: "the condition needs `hour`".to_owned(),
-        users: 12,
-        compared: 10,
-        is_complete: false,
-        revision: 12,
-    };
-    Checked { troubles: Vec::new(), effect: Some(effect) }
 }
 
 #[cfg(test)]

@@ -1,125 +1,115 @@
 //! Writing and deleting tuples, for administrators. What is refused comes back with what was typed.
 
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use behalf_authz::engine::{OnConflict, TupleCondition, TupleKey, Validity, WriteRequest};
+use axum::response::Response;
+use behalf_authz::engine::{TupleCondition, TupleKey, Validity, WriteRequest};
 use behalf_authz::{Author, AuthzError};
 use behalf_core::Timestamp;
-use behalf_http::{HttpContext, Params, PersonForm};
-use http::{StatusCode, header};
+use behalf_http::Params;
 
 use super::super::question::read_context;
-use super::super::{actor, failed, is_refusal};
-use super::{Draft, Filter, Outcome, page};
+use super::super::visit::Form;
+use super::super::{failed, is_refusal};
+use super::{Draft, Filter, Outcome, PATIENCE, page};
 use crate::address::with_query;
 
 /// The longest reason, in bytes, as the API has it.
 pub(in super::super) const MAX_REASON: usize = 500;
 
-pub(crate) async fn write(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let draft = Draft::take(&mut fields);
-    let problem = match draft.tuple() {
+/// Says what writing the tuple would change; nothing is written.
+pub(crate) async fn preview(Form(mut visit): Form) -> Response {
+    let draft = Draft::take(&mut visit.params);
+    let previewed = match (draft.request(), read_context(&draft.ask_context)) {
+        (Ok(request), Ok(context)) => {
+            let (authz, store_id) = (visit.authz(), visit.store_id.as_str());
+            match authz.preview_write(store_id, &request, context, PATIENCE).await {
+                Ok(preview) => Ok(preview),
+                Err(error) if is_refusal(&error) => Err(error.to_string()),
+                Err(error) => return failed(&error),
+            }
+        }
+        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+    };
+    visit.params = draft.params();
+    let outcome = match previewed {
+        Ok(preview) => Outcome { effect: Some(preview.into()), ..Outcome::default() },
+        Err(problem) => Outcome { problem: Some(problem), ..Outcome::default() },
+    };
+    page(visit, outcome).await
+}
+
+pub(crate) async fn write(Form(mut visit): Form) -> Response {
+    let draft = Draft::take(&mut visit.params);
+    let problem = match draft.request() {
         Err(problem) => problem,
-        Ok(tuple) => {
-            let object = tuple.object.clone();
-            let request = WriteRequest { writes: vec![tuple], ..WriteRequest::default() };
-            let actor = actor(&session);
+        Ok(request) => {
+            let actor = visit.actor();
             let author = Author { actor: &actor, reason: &draft.reason };
-            match context.authz.write(&store_id, None, &request, author).await {
+            match visit.authz().write(&visit.store_id, None, &request, author).await {
                 Ok(_) => {
-                    let pairs = [("object", object.as_str()), ("done", "written")];
-                    return see(&store_id, pairs);
+                    let pairs = [("object", draft.object.as_str()), ("done", "written")];
+                    return visit.see(&with_query("/tuples", pairs));
                 }
                 Err(error) if is_refusal(&error) => error.to_string(),
                 Err(error) => return failed(&error),
             }
         }
     };
-    let typed = draft.params();
-    let outcome = Outcome { problem: Some(problem), done: None };
-    page(&context, (&session, &browser), &store_id, typed, outcome).await
-}
-
-pub(crate) async fn delete(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let mut take = |name| fields.take(name).unwrap_or_default();
-    let tuple = TupleKey::new(take("user"), take("relation"), take("object"));
-    let back = take("back");
-    let request = WriteRequest {
-        deletes: vec![tuple.delete_key()],
-        on_missing: OnConflict::Ignore,
-        ..WriteRequest::default()
-    };
-    match context.authz.write(&store_id, None, &request, &actor(&session)).await {
-        Ok(_) => {
-            let mut filter = Params::from_urlencoded(back.as_bytes()).unwrap_or_default();
-            let filter = Filter::take(&mut filter);
-            see(&store_id, filter.pairs().into_iter().chain([("done", "deleted")]))
-        }
-        Err(error) if is_refusal(&error) => {
-            let outcome = Outcome { problem: Some(error.to_string()), done: None };
-            page(&context, (&session, &browser), &store_id, Params::default(), outcome).await
-        }
-        Err(error) => failed(&error),
-    }
+    visit.params = draft.params();
+    page(visit, Outcome { problem: Some(problem), ..Outcome::default() }).await
 }
 
 /// Deletes what the filter admits, if it is not more than the person was told.
-pub(crate) async fn delete_matching(
-    State(context): State<HttpContext>,
-    Path(store_id): Path<String>,
-    PersonForm { session, browser, mut fields }: PersonForm,
-) -> Response {
-    let filter = Filter::take(&mut fields);
-    let told: usize = fields.take("count").and_then(|count| count.parse().ok()).unwrap_or(0);
-    let reason = fields.take("reason").unwrap_or_default();
-    let wanted = filter.wanted(context.identity.now());
-    let refuse = async |problem: String| {
-        let path = with_query("?confirm=delete", filter.pairs());
-        let query = path.trim_start_matches('?').as_bytes();
-        let params = Params::from_urlencoded(query).unwrap_or_default();
-        let outcome = Outcome { problem: Some(problem), done: None };
-        page(&context, (&session, &browser), &store_id, params, outcome).await
+pub(crate) async fn delete_matching(Form(mut visit): Form) -> Response {
+    let filter = Filter::take(&mut visit.params);
+    let told: usize = visit.take("count").parse().unwrap_or(0);
+    let (reason, back) = (visit.take("reason"), visit.take("back"));
+    let wanted = filter.wanted(visit.context.identity.now());
+    let refusal = if filter.is_empty() {
+        Some("choose a filter first".to_owned())
+    } else if reason.len() > MAX_REASON {
+        Some(format!("the reason is longer than {MAX_REASON} bytes"))
+    } else {
+        None
     };
-    if filter.is_empty() {
-        return refuse("choose a filter first".to_owned()).await;
-    }
-    if reason.len() > MAX_REASON {
-        return refuse(format!("the reason is longer than {MAX_REASON} bytes")).await;
-    }
     let deleted = async {
-        let count = context.authz.count_in_table(&store_id, &wanted).await?;
+        if let Some(problem) = refusal {
+            return Ok::<_, AuthzError>(Err(problem));
+        }
+        let count = visit.authz().count_in_table(&visit.store_id, &wanted).await?;
         if count > told {
-            return Ok::<_, AuthzError>(Err(count));
+            let problem = format!("meanwhile {count} tuples match, not {told}; look at them first");
+            return Ok(Err(problem));
         }
-        let author = Author { actor: &actor(&session), reason: reason.trim() };
-        let deleted = context.authz.delete_in_table(&store_id, &wanted, author).await?;
-        Ok(Ok(deleted))
+        let author = Author { actor: &visit.actor(), reason: &reason };
+        Ok(Ok(visit.authz().delete_in_table(&visit.store_id, &wanted, author).await?))
     };
-    match deleted.await {
-        Ok(Ok(count)) => see(&store_id, [("done", count.to_string().as_str())]),
-        Ok(Err(count)) => {
-            refuse(format!("meanwhile {count} tuples match, not {told}; look at them first")).await
+    let problem = match deleted.await {
+        Ok(Ok(count)) => {
+            let mut back = Params::from_urlencoded(back.as_bytes()).unwrap_or_default();
+            let (filter, count) = (Filter::take(&mut back), count.to_string());
+            let pairs = filter.pairs().into_iter().chain([("done", count.as_str())]);
+            return visit.see(&with_query("/tuples", pairs));
         }
-        Err(error) if is_refusal(&error) => refuse(error.to_string()).await,
-        Err(error) => failed(&error),
-    }
+        Ok(Err(problem)) => problem,
+        Err(error) if is_refusal(&error) => error.to_string(),
+        Err(error) => return failed(&error),
+    };
+    visit.params = params(filter.pairs().into_iter().chain([("confirm", "delete")]));
+    page(visit, Outcome { problem: Some(problem), ..Outcome::default() }).await
 }
 
-/// Back to the table.
-fn see<'a>(store_id: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Response {
-    let place = with_query(&format!("/console/authorization/{store_id}/tuples"), pairs);
-    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+/// Parameters as the page takes them.
+fn params<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Params {
+    let query = with_query("", pairs);
+    Params::from_urlencoded(query.trim_start_matches('?').as_bytes()).unwrap_or_default()
 }
 
 impl Draft {
+    /// The write of what was typed.
+    fn request(&self) -> Result<WriteRequest, String> {
+        Ok(WriteRequest { writes: vec![self.tuple()?], ..WriteRequest::default() })
+    }
+
     /// The tuple that was typed.
     fn tuple(&self) -> Result<TupleKey, String> {
         if self.reason.len() > MAX_REASON {
@@ -148,7 +138,7 @@ impl Draft {
 
     /// What was typed, as the page takes it.
     fn params(&self) -> Params {
-        let pairs = [
+        params([
             ("new_user", self.user.as_str()),
             ("new_relation", &self.relation),
             ("new_object", &self.object),
@@ -157,8 +147,7 @@ impl Draft {
             ("new_not_before", &self.not_before),
             ("new_expires", &self.expires),
             ("new_reason", &self.reason),
-        ];
-        let query = with_query("", pairs);
-        Params::from_urlencoded(query.trim_start_matches('?').as_bytes()).unwrap_or_default()
+            ("new_ask_context", &self.ask_context),
+        ])
     }
 }
