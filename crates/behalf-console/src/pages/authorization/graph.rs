@@ -21,6 +21,8 @@ const MAX_OPEN: usize = 40;
 const HEAD: usize = 36;
 const ROW: usize = 36;
 const GAP: usize = 12;
+/// More than any block is high; what stands beyond a block is not seen.
+const LONGEST: usize = 20_000;
 /// Between two lanes, and between two of many.
 const WIDE_LANE: usize = 11;
 const NARROW_LANE: usize = 7;
@@ -112,7 +114,7 @@ pub(crate) fn draw(model: &AuthorizationModel) -> Drawing {
             rows: rows.collect(),
             is_open,
             is_used: false,
-            rails: Strokes::through(lanes.iter().filter(|lane| lane.passes(index)), 1, x),
+            rails: Strokes::through(lanes.iter().filter(|lane| lane.passes(index)), LONGEST, x),
             head: strokes(None, HEAD),
             closed: Strokes::closed(&lanes, index, (HEAD, margin), x),
             gap: Strokes::through(lanes.iter().filter(|lane| lane.leaves(index)), GAP, x),
