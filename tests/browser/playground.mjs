@@ -121,7 +121,7 @@ try {
   await says(page, '.notice.ok', 'written');
   await says(log, '#changes', 'user:frank');
   ok(true, 'a write shows in the open log');
-  await page.getByRole('link', { name: /^Delete… user:frank member team:core/ }).click();
+  await page.getByRole('link', { name: /^Delete.* user:frank member team:core/ }).click();
   await says(page, '#confirm .verdict', 'lost');
   await page.getByRole('button', { name: 'Delete 1 tuple' }).click();
   await says(page, '.notice.ok', 'The tuple is deleted');
