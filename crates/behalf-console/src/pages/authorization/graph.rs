@@ -255,14 +255,14 @@ mod tests {
         for n in 1..60 {
             text.push_str(&format!("type t{n}\n  relations\n    define r: [t{}]\n", n - 1));
         }
-        let drawing = drawing(&text);
-        assert_eq!((drawing.blocks.len(), drawing.cut_to), (40, Some(40)));
-        assert!(drawing.blocks.iter().all(|block| block.is_open), "39 relations fit");
+        let chain = drawing(&text);
+        assert_eq!((chain.blocks.len(), chain.cut_to), (40, Some(40)));
+        assert!(chain.blocks.iter().all(|block| block.is_open), "39 relations fit");
         // Each line ends before the next begins, so two lanes are enough.
-        assert_eq!(drawing.margin, 2 * WIDE_LANE + ARROW);
+        assert_eq!(chain.margin, 2 * WIDE_LANE + ARROW);
         let wide: String = (0..50).map(|n| format!("    define r{n}: [user]\n")).collect();
         let text = format!("model\n  schema 1.1\ntype user\ntype doc\n  relations\n{wide}");
-        let drawing = super::tests::drawing(&text);
+        let drawing = drawing(&text);
         assert!(drawing.blocks.iter().all(|block| !block.is_open));
         assert_eq!(drawing.blocks[1].closed.lines().filter(|line| line.d.contains('H')).count(), 1);
     }
