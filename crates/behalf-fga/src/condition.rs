@@ -134,6 +134,10 @@ fn parameter_type(declared: &ConditionParamTypeRef, admits_generic: bool) -> Res
             _ => Err("expected exactly one generic type".to_owned()),
         }
     };
+    let has_generic = matches!(declared.type_name, TypeName::Map | TypeName::List);
+    if !has_generic && !declared.generic_types.is_empty() {
+        return Err("expected no generic type".to_owned());
+    }
     Ok(match declared.type_name {
         TypeName::Unspecified => return Err("unknown parameter type".to_owned()),
         TypeName::Any => Type::Dyn,

@@ -170,7 +170,7 @@ pub(super) async fn write_model(
 ) -> Answered {
     check_operands(&body)?;
     let model = AuthorizationModel::from_json(&body.to_string())
-        .map_err(|error| FgaError::new(2056, error.to_string()))?;
+        .map_err(|error| FgaError::validation(error.to_string()))?;
     let answer = call.write_model(store_id, model).await?;
     Ok(answer.http(
         StatusCode::CREATED,

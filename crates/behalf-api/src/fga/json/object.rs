@@ -136,7 +136,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The number of an enum's value, by name or number.
+    /// The number of an enum's value, by name or number. A name that is none is passed over, as
+    /// members are that are none (protobuf's `DiscardUnknown`).
     pub(super) fn variant(
         &self,
         name: &str,
@@ -144,9 +145,7 @@ impl<'a> Object<'a> {
     ) -> Result<i32, FgaError> {
         match self.get(name)? {
             None => Ok(0),
-            Some(Json::Text(text)) => by_name(text).ok_or_else(|| {
-                FgaError::validation(format!("invalid value for enum field {name}: \"{text}\""))
-            }),
+            Some(Json::Text(text)) => Ok(by_name(text).unwrap_or_default()),
             Some(_) => Ok(self.int(name)?.unwrap_or_default()),
         }
     }

@@ -27,16 +27,18 @@ impl FromRequestParts<HttpContext> for QueryString {
 }
 
 impl QueryString {
-    pub(in crate::fga) fn text(&mut self, name: &str) -> String {
+    fn take(&mut self, name: &str) -> Option<String> {
         let exact = self.0.take(name);
-        exact.or_else(|| self.0.take(&camel_case(name))).unwrap_or_default()
+        exact.or_else(|| self.0.take(&camel_case(name)))
     }
 
+    pub(in crate::fga) fn text(&mut self, name: &str) -> String {
+        self.take(name).unwrap_or_default()
+    }
+
+    /// A number; one that is there and empty is none.
     pub(in crate::fga) fn int(&mut self, name: &str) -> Result<Option<i32>, FgaError> {
-        let text = self.text(name);
-        if text.is_empty() {
-            return Ok(None);
-        }
+        let Some(text) = self.take(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| mismatch(name, &text))
     }
 
@@ -44,12 +46,10 @@ impl QueryString {
         &mut self,
         name: &str,
     ) -> Result<Option<prost_types::Timestamp>, FgaError> {
-        let text = self.text(name);
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let time = Timestamp::from_rfc3339(&text).ok_or_else(|| mismatch(name, &text))?;
-        Ok(Some(time_of(time)))
+        let Some(text) = self.take(name) else { return Ok(None) };
+        // A date alone is no time in protobuf's JSON.
+        let time = Timestamp::from_rfc3339(&text).filter(|_| text.contains(['T', 't']));
+        time.map(time_of).map(Some).ok_or_else(|| mismatch(name, &text))
     }
 }
 

@@ -18,6 +18,8 @@ impl Call {
         if !request.r#type.is_empty() {
             is.type_name(&request.r#type)?;
         }
+        let is_positive = request.page_size.is_none_or(|size| size > 0);
+        is.holds("PageSize", is_positive, || "value must be greater than or equal to 1")?;
         let size = is.page_size(request.page_size)?;
         is.token(&request.continuation_token)?;
         let start = match &request.start_time {

@@ -1,6 +1,6 @@
 //! Stores.
 
-use behalf_authz::FgaStoreInfo;
+use behalf_authz::{AuthzError, FgaStoreInfo};
 
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::convert::time_of;
@@ -43,7 +43,11 @@ impl Call {
     ) -> Result<Answer<pb::DeleteStoreResponse>, FgaError> {
         In("DeleteStoreRequest").store_id(&request.store_id)?;
         self.enter(&request.store_id).await?;
-        self.context.authz.delete_store(&request.store_id, &self.caller.actor).await?;
+        let deleted = self.context.authz.delete_store(&request.store_id, &self.caller.actor).await;
+        // As in OpenFGA: whoever deletes a store twice is told twice that it is gone.
+        if !matches!(deleted, Err(AuthzError::StoreNotFound)) {
+            deleted?;
+        }
         Ok(Answer::new(pb::DeleteStoreResponse {}, Stamp::store(request.store_id)))
     }
 
