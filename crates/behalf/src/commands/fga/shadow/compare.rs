@@ -202,10 +202,22 @@ fn compare_batch(question: &Value, one: &Value, other: &Value) -> Verdict {
             None => result.get("allowed").cloned().unwrap_or_else(|| false.into()),
         },
     };
+    // A check that the upstream itself failed on, such as by its deadline, was not answered.
+    let is_failed = |answer: &Value, id: &str| {
+        answer
+            .get("result")
+            .and_then(|all| all.get(id)?.get("error")?.get("internal_error"))
+            .is_some()
+    };
     let checks = question.get("checks").and_then(Value::as_array);
     let (mut what, mut explain) = (Vec::new(), Vec::new());
+    let mut has_failed = false;
     for check in checks.into_iter().flatten() {
         let id = check.get("correlation_id").and_then(Value::as_str).unwrap_or_default();
+        if is_failed(one, id) {
+            has_failed = true;
+            continue;
+        }
         let (one, other) = (outcome(one, id), outcome(other, id));
         if one != other {
             what.push(json!({"correlation_id": id, "upstream": one, "behalf": other}));
@@ -217,6 +229,9 @@ fn compare_batch(question: &Value, one: &Value, other: &Value) -> Verdict {
             }
             explain.push(check_of(&whole, check.get("tuple_key")));
         }
+    }
+    if what.is_empty() && has_failed {
+        return Verdict::Incomparable("the upstream had no answer to some checks");
     }
     explain.truncate(MAX_EXPLAINED);
     different_unless(what.is_empty(), || what.clone().into(), explain)
@@ -435,6 +450,19 @@ mod tests {
                 explain: vec![json!({"tuple_key": key})],
             }
         );
+        // Where the upstream failed there is nothing to compare; what it did answer still counts.
+        let failed = json!({"error": {"internal_error": "deadline_exceeded", "message": "late"}});
+        let one = json!({"result": {"a": yes, "b": failed}});
+        assert!(matches!(
+            verdict(Operation::BatchCheck, &batch, &one, &other),
+            Verdict::Incomparable(_)
+        ));
+        let one = json!({"result": {"a": no, "b": failed}});
+        let Verdict::Different { what, .. } = verdict(Operation::BatchCheck, &batch, &one, &other)
+        else {
+            panic!("an answer that differs is a difference")
+        };
+        assert_eq!(what[0]["correlation_id"], "a");
         let list =
             json!({"object": {"type": "d", "id": "1"}, "relation": "r", "contextual_tuples": []});
         let user = json!({"userset": {"type": "g", "id": "1", "relation": "m"}});
