@@ -15,10 +15,13 @@ use run::Test;
 
 const USAGE: &str = "usage: xtask soak [random|kill|power|history|fuzz]... [--cases N] \
                      [--minutes M] [--rounds N] [--writes N] [--inputs N] [--seed S] \
-                     [--profile NAME]";
+                     [--profile NAME]\n       \
+                     xtask soak peer --http HOST:PORT [--cases N] [--seed S] [--profile NAME]";
 
 /// Random cases of a batch: some seconds, after which the next seed is kept.
 const BATCH: u64 = 2_000;
+/// Of a run beside an OpenFGA: each case is some hundreds of requests.
+const PEER_CASES: u64 = 1_000;
 /// Seeds below are those of .ci/run.
 const FIRST_SEED: u64 = 1_000_000;
 
@@ -37,6 +40,8 @@ pub struct Options {
     seed: Option<u64>,
     /// Cargo's, of what is run.
     profile: String,
+    /// The address of an OpenFGA.
+    http: Option<String>,
 }
 
 impl Options {
@@ -50,6 +55,7 @@ impl Options {
             inputs: 60_000,
             seed: None,
             profile: "release".to_owned(),
+            http: None,
         };
         while let Some(word) = words.next() {
             if !word.starts_with("--") {
@@ -67,11 +73,13 @@ impl Options {
                 "--inputs" => options.inputs = number()?,
                 "--seed" => options.seed = Some(number()?),
                 "--profile" => options.profile = value,
+                "--http" => options.http = Some(value),
                 _ => bail!(USAGE),
             }
         }
         if options.forms.is_empty() {
-            options.forms = FORMS.iter().map(|(name, _)| (*name).to_owned()).collect();
+            let alone = FORMS.iter().filter(|(name, _)| *name != "peer");
+            options.forms = alone.map(|(name, _)| (*name).to_owned()).collect();
         }
         Ok(options)
     }
@@ -85,8 +93,14 @@ impl Options {
 
 type Form = fn(&Options) -> anyhow::Result<String>;
 
-const FORMS: [(&str, Form); 5] =
-    [("random", random), ("kill", kill), ("power", power), ("history", history), ("fuzz", fuzz)];
+const FORMS: [(&str, Form); 6] = [
+    ("random", random),
+    ("kill", kill),
+    ("power", power),
+    ("history", history),
+    ("fuzz", fuzz),
+    ("peer", peer),
+];
 
 /// Runs the forms that are asked for, and ends with what is to be written down.
 pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<()> {
@@ -176,4 +190,15 @@ fn fuzz(options: &Options) -> anyhow::Result<String> {
     keep("fuzz", seed + 1)?;
     let targets = lines(&text, "fuzz: ").len();
     Ok(format!("{inputs} mutated inputs of each of {targets} targets from seed {seed}"))
+}
+
+/// Random cases asked of an OpenFGA as well.
+fn peer(options: &Options) -> anyhow::Result<String> {
+    let address = options.http.as_deref().context(USAGE)?;
+    let (seed, cases) = (options.seed_of("peer"), options.cases.min(PEER_CASES));
+    let test = Test::build("behalf-fga", "random::peer::", &options.profile)?;
+    let settings = [("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", cases)];
+    let text = test.beside(address).run(&settings)?;
+    keep("peer", seed + cases)?;
+    Ok(lines(&text, "peer").join("; "))
 }

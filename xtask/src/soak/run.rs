@@ -13,19 +13,28 @@ use super::root;
 /// So often a test that runs is heard of.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Names an OpenFGA's address to the tests.
+const PEER: &str = "BEHALF_PEER";
+
 /// Tests of a package whose names begin so, built.
 pub struct Test {
     package: &'static str,
     name: &'static str,
     profile: String,
+    /// The address of an OpenFGA that is asked too.
+    peer: Option<String>,
 }
 
 impl Test {
     pub fn build(package: &'static str, name: &'static str, profile: &str) -> anyhow::Result<Self> {
-        let test = Self { package, name, profile: profile.to_owned() };
+        let test = Self { package, name, profile: profile.to_owned(), peer: None };
         let status = test.cargo().arg("--no-run").status()?;
         ensure!(status.success(), "{package} does not build");
         Ok(test)
+    }
+
+    pub fn beside(self, address: &str) -> Self {
+        Self { peer: Some(address.to_owned()), ..self }
     }
 
     fn cargo(&self) -> Command {
@@ -33,7 +42,8 @@ impl Test {
         cargo
             .args(["test", "--quiet", "--locked", "--profile", &self.profile])
             .args(["--package", self.package, "--test", "it"])
-            .current_dir(root());
+            .current_dir(root())
+            .envs(self.peer.iter().map(|address| (PEER, address)));
         cargo
     }
 
@@ -41,7 +51,7 @@ impl Test {
     pub fn run(&self, settings: &[(&str, u64)]) -> anyhow::Result<String> {
         let mut child = self
             .cargo()
-            .args(["--", "--nocapture", self.name])
+            .args(["--", "--nocapture", "--include-ignored", self.name])
             .envs(settings.iter().map(|(name, value)| (name, value.to_string())))
             .stdout(Stdio::piped())
             .spawn()?;
@@ -64,8 +74,10 @@ impl Test {
             settings = vec![("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", 1)];
         }
         let settings = settings.iter().map(|(name, value)| format!("{name}={value} "));
+        let peer = self.peer.iter().map(|address| format!("{PEER}={address} "));
         format!(
-            "{}cargo test --profile {} -p {} --test it -- --nocapture {}",
+            "{}{}cargo test --profile {} -p {} --test it -- --nocapture --include-ignored {}",
+            peer.collect::<String>(),
             settings.collect::<String>(),
             self.profile,
             self.package,

@@ -15,7 +15,12 @@ impl Dice {
 }
 
 /// A number that the environment may say.
-#[expect(clippy::disallowed_methods, reason = "longer runs, and seeds, are asked for by hand")]
 pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().unwrap())
+    said(variable).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// What the environment says.
+#[expect(clippy::disallowed_methods, reason = "longer runs, and seeds, are asked for by hand")]
+pub(crate) fn said(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
 }

@@ -28,7 +28,7 @@ pub(super) fn pages<T: Clone>(ask: impl Fn(&PageRequest<'_>) -> Listing<T>) -> V
 }
 
 /// The filters asked for, each with its users.
-fn filters() -> Vec<(&'static str, Option<&'static str>, Vec<String>)> {
+pub(super) fn filters() -> Vec<(&'static str, Option<&'static str>, Vec<String>)> {
     let plain = ["user", "agent", "group"].map(|name| {
         let users = IDS.iter().map(|id| format!("{name}:{id}"));
         (name, None, users.collect())

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::oracle::{Model, Restriction, Rewrite, Tuple, kind_of};
 use super::{
     Case, IDS, NOW, PARENT, RELATIONS, TYPES, Tally, authorization_model, key, random_tuples,
+    without_times,
 };
 use crate::dice::Dice;
 
@@ -82,9 +83,7 @@ fn ask(lines: &[Line]) -> Tally {
     let mut dice = Dice(seed | 1);
     let model = model_of(lines);
     let mut tuples = random_tuples(&mut dice, &model, TUPLES);
-    for tuple in &mut tuples {
-        (tuple.from, tuple.until) = (None, None);
-    }
+    without_times(&mut tuples);
     for (value, is_stored) in [(None, true), (Some(3), false), (Some(30), true)] {
         case(&model, &tuples, is_stored, value).run(&mut tally);
     }
