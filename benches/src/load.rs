@@ -56,19 +56,46 @@ impl Connection {
         };
         let text = std::str::from_utf8(self.buffer.get(..head).unwrap_or_default())?;
         let status = text.split(' ').nth(1).context("no status")?.parse()?;
-        let length: usize = text
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _value)| name.eq_ignore_ascii_case("content-length"))
-            .context("no content-length")?
-            .1
-            .trim()
-            .parse()?;
-        while self.buffer.len() < head + length {
+        let length = text.lines().filter_map(|line| line.split_once(':'));
+        let length = length
+            .filter(|(name, _value)| name.eq_ignore_ascii_case("content-length"))
+            .map(|(_name, value)| value.trim().parse::<usize>())
+            .next()
+            .transpose()?;
+        let body = match length {
+            Some(length) => self.part(head, length).await?,
+            None => self.chunks(head).await?,
+        };
+        Ok(Answer { status, body })
+    }
+
+    /// So many bytes from there on.
+    async fn part(&mut self, from: usize, length: usize) -> anyhow::Result<Vec<u8>> {
+        while self.buffer.len() < from + length {
             self.more().await?;
         }
-        let body = self.buffer.get(head..head + length).unwrap_or_default().to_vec();
-        Ok(Answer { status, body })
+        Ok(self.buffer.get(from..from + length).unwrap_or_default().to_vec())
+    }
+
+    /// A body in chunks (RFC 9112 §7.1), as some servers send a longer one.
+    async fn chunks(&mut self, mut from: usize) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let rest = self.buffer.get(from..).unwrap_or_default();
+            let Some(end) = rest.windows(2).position(|window| window == b"\r\n") else {
+                self.more().await?;
+                continue;
+            };
+            let size = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;
+            let size =
+                usize::from_str_radix(size.trim(), 16).context("neither length nor chunk")?;
+            let chunk = self.part(from + end + 2, size + 2).await?;
+            if size == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(chunk.get(..size).unwrap_or_default());
+            from += end + 2 + size + 2;
+        }
     }
 
     async fn more(&mut self) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! test: a slow machine fails nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to people")]
 
+mod beside;
 mod bulk;
 mod datasets;
 mod engine;
@@ -54,12 +55,19 @@ struct Arguments {
     /// own. Stores are left behind there.
     #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
+    /// For `load`: ask the OpenFGA at this address and a Behalf of its own, by turns.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "http")]
+    beside: Option<String>,
     /// The address of its gRPC, if another.
-    #[arg(long, value_name = "ADDRESS", requires = "http")]
+    #[arg(long, value_name = "ADDRESS")]
     grpc: Option<String>,
     /// Its preshared key.
-    #[arg(long, value_name = "KEY", requires = "http")]
+    #[arg(long, value_name = "KEY")]
     token: Option<String>,
+    /// Its process, and those of its database: they get the core of the server, and the processor
+    /// time for each request is counted.
+    #[arg(long, value_name = "PROCESS", value_delimiter = ',', requires = "beside")]
+    processes: Vec<u32>,
     /// For `load`: how long each load lasts.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     seconds: u64,
@@ -120,7 +128,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             fga::measure(&mut report, tuples)?;
         }
     }
-    if is_named(LOAD) {
+    if is_named(LOAD) && arguments.beside.is_some() {
+        let wanted = arguments.datasets();
+        load::run(beside::measure(&mut report, &wanted, &arguments.processes))?;
+    } else if is_named(LOAD) {
         load::run(datasets::measure(&mut report, &arguments.datasets()))?;
     }
     if is_wanted("http") {
@@ -131,7 +142,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 impl Arguments {
     fn datasets(&self) -> Wanted {
-        let target = self.http.as_ref().map(|http| Target {
+        let target = self.http.as_ref().or(self.beside.as_ref()).map(|http| Target {
             http: http.clone(),
             grpc: self.grpc.as_ref().unwrap_or(http).clone(),
             token: self.token.clone(),

@@ -60,27 +60,13 @@ impl Server {
         }
     }
 
-    /// Gives the server the first core and the load the others, so that figures are for one core
-    /// and neither waits for the other. Needs Linux's `taskset` and two cores; says so otherwise.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Keeps the load off this server's core.
     pub(crate) fn keep_apart(&self) -> anyhow::Result<()> {
-        // Counted before the first move, after which this process has fewer.
-        static CORES: LazyLock<usize> =
-            LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let cores = *CORES;
-        if cores < 2 || Command::new("taskset").arg("-V").output().is_err() {
-            eprintln!("server and load share the cores: `taskset` or a second core is missing");
-            return Ok(());
-        }
-        let others = format!("1-{}", cores - 1);
-        for (process, cores) in [(self.process.id(), "0"), (std::process::id(), &others)] {
-            // `-a`: all of its threads.
-            let moved = Command::new("taskset")
-                .args(["-a", "-c", "-p", cores, &process.to_string()])
-                .stdout(Stdio::null())
-                .status()?;
-            anyhow::ensure!(moved.success(), "`taskset` could not move process {process}");
-        }
-        Ok(())
+        keep_apart(&[self.id()])
     }
 
     /// Stops the server in order, and waits until it has ended.
@@ -105,17 +91,46 @@ impl Server {
 
     /// Processor time used so far, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
-        // Linux counts in hundredths of a second here, whatever its own clock does.
-        Ok(Duration::from_millis(ticks * 10))
+        cpu_of(self.id())
     }
+}
+
+/// Processor time that a process has used so far, user and system.
+pub(crate) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    // Linux counts in hundredths of a second here, whatever its own clock does.
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// Gives these processes the first core and the load the others, so that figures are for one core
+/// and neither waits for the other. Needs Linux's `taskset` and two cores; says so otherwise.
+pub(crate) fn keep_apart(servers: &[u32]) -> anyhow::Result<()> {
+    // Counted before the first move, after which this process has fewer.
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let cores = *CORES;
+    if cores < 2 || Command::new("taskset").arg("-V").output().is_err() {
+        eprintln!("server and load share the cores: `taskset` or a second core is missing");
+        return Ok(());
+    }
+    let others = format!("1-{}", cores - 1);
+    let servers = servers.iter().map(|server| (*server, "0"));
+    for (process, cores) in servers.chain([(std::process::id(), others.as_str())]) {
+        // `-a`: all of its threads.
+        let moved = Command::new("taskset")
+            .args(["-a", "-c", "-p", cores, &process.to_string()])
+            .stdout(Stdio::null())
+            .status()?;
+        anyhow::ensure!(moved.success(), "`taskset` could not move process {process}");
+    }
+    Ok(())
 }
 
 impl Drop for Server {
