@@ -123,8 +123,12 @@ pub(super) fn compare(
     if theirs.status.is_server_error() || theirs.status == StatusCode::TOO_MANY_REQUESTS {
         return Verdict::Incomparable("the upstream had no answer");
     }
+    // Each server's tokens are its own.
+    if operation == Operation::Read && has_token(question) {
+        return Verdict::Incomparable("a page of several");
+    }
     if !theirs.status.is_success() || !ours.status.is_success() {
-        return compare_errors(theirs, ours);
+        return compare_errors(operation, theirs, ours);
     }
     if operation == Operation::StreamedListObjects {
         return compare_lists(operation, question, theirs, streamed(&theirs.body), listed(ours));
@@ -139,7 +143,7 @@ pub(super) fn compare(
             let (one, other) = (tree(&one), tree(&other));
             different_unless(one == other, || json!({"upstream": one, "behalf": other}), Vec::new())
         }
-        Operation::Read => compare_read(question, &one, &other),
+        Operation::Read => compare_read(&one, &other),
         Operation::ListObjects | Operation::StreamedListObjects => {
             compare_lists(operation, question, theirs, members(&one, "objects"), listed(ours))
         }
@@ -154,10 +158,11 @@ fn different_unless(is_same: bool, what: impl FnOnce() -> Value, explain: Vec<Va
     if is_same { Verdict::Same } else { Verdict::Different { what: what(), explain } }
 }
 
-/// Two refusals are the same when their codes are.
-fn compare_errors(theirs: &Seen, ours: &Seen) -> Verdict {
+/// Two refusals are the same when their codes are. A stream's has no name, only a class of gRPC's.
+fn compare_errors(operation: Operation, theirs: &Seen, ours: &Seen) -> Verdict {
     let of = |seen: &Seen| {
         let code = json_of(&seen.body).and_then(|body| body.get("code").cloned());
+        let code = code.filter(|_| operation != Operation::StreamedListObjects);
         json!({"status": seen.status.as_u16(), "code": code})
     };
     let (one, other) = (of(theirs), of(ours));
@@ -296,13 +301,14 @@ fn user_of(user: &Value) -> Option<String> {
 }
 
 /// Both must have one page: which tuples are on a page is each server's own.
-fn compare_read(question: &Value, one: &Value, other: &Value) -> Verdict {
-    let is_part = |answer: &Value| {
-        let token = answer.get("continuation_token").and_then(Value::as_str);
-        token.is_some_and(|token| !token.is_empty())
-    };
-    let began = question.get("continuation_token").and_then(Value::as_str).unwrap_or_default();
-    if !began.is_empty() || is_part(one) || is_part(other) {
+/// True for a question that goes on from a page, and for an answer that another follows.
+fn has_token(value: &Value) -> bool {
+    let token = value.get("continuation_token").and_then(Value::as_str);
+    token.is_some_and(|token| !token.is_empty())
+}
+
+fn compare_read(one: &Value, other: &Value) -> Verdict {
+    if has_token(one) || has_token(other) {
         return Verdict::Incomparable("a page of several");
     }
     let tuples = |answer: &Value| -> BTreeSet<String> {
@@ -450,6 +456,19 @@ mod tests {
                 explain: vec![json!({"tuple_key": key})],
             }
         );
+        // A later page, by a token that only the upstream knows; a refusal inside a stream.
+        let refused = |code: &str| json!({"code": code});
+        let later = json!({"continuation_token": "abc"});
+        let page = (seen(200, &json!({"tuples": []})), seen(400, &refused("invalid")));
+        assert!(matches!(
+            compare(Operation::Read, &later, &page.0, &page.1),
+            Verdict::Incomparable(_)
+        ));
+        let stream = seen(400, &json!({"error": {"code": 3, "message": "no such type"}}));
+        let ours = seen(400, &refused("type_not_found"));
+        let none = json!({});
+        let streamed = compare(Operation::StreamedListObjects, &none, &stream, &ours);
+        assert_eq!(streamed, Verdict::Same);
         // Where the upstream failed there is nothing to compare; what it did answer still counts.
         let failed = json!({"error": {"internal_error": "deadline_exceeded", "message": "late"}});
         let one = json!({"result": {"a": yes, "b": failed}});
