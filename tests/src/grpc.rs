@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
+use behalf::wiring::App;
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, Request, Response, header};
@@ -31,7 +31,7 @@ pub struct GrpcClient {
 /// How requests come to the server.
 #[derive(Clone, Debug)]
 enum Way {
-    Router(Router),
+    Router(App),
     /// HTTP/2 from the first byte on.
     Connection(http2::SendRequest<tonic::body::Body>),
 }
@@ -58,7 +58,7 @@ pub struct GrpcError {
 
 impl GrpcClient {
     /// A client of `router`.
-    pub fn new(router: &Router, token: &str) -> Self {
+    pub fn new(router: &App, token: &str) -> Self {
         Self { way: Way::Router(router.clone()), metadata: Vec::new() }.with_token(token)
     }
 

@@ -18,7 +18,6 @@ mod rules;
 pub mod wire;
 
 use ::http::{HeaderMap, Method};
-use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use behalf_http::{HttpContext, Routes, Rule};
 
@@ -36,7 +35,9 @@ pub fn routes(context: &HttpContext) -> Routes {
     let check = Rule::Fga("check:fga");
     let write = Rule::Fga("write:fga");
     let admin = Rule::Fga("admin:fga");
-    let routes = Routes::new(context.clone(), error::denied).body_limit(BODY_LIMIT);
+    let routes = Routes::new(context.clone(), error::denied)
+        .body_limit(BODY_LIMIT)
+        .headers(http::name_request);
     extensions::routes(authzen::routes(routes))
         .route(Method::POST, "/stores", admin, http::create_store)
         .route(Method::GET, "/stores", read, http::list_stores)
@@ -58,7 +59,6 @@ pub fn routes(context: &HttpContext) -> Routes {
         .route(Method::POST, "/stores/{store_id}/expand", read, http::expand)
         .route(Method::POST, STREAM, read, http::streamed_list_objects)
         .merge(grpc::routes(context))
-        .layer(from_fn_with_state(context.clone(), http::name_request))
 }
 
 /// The answer to a path below `/stores` or a gRPC method that is no route; `None` for others.

@@ -22,7 +22,7 @@ use pages::sign_in::bad_form;
 use pages::sign_in::message::Message;
 
 pub use pages::samples;
-pub use theme::with_theme;
+pub use theme::Theme;
 
 /// The largest form with a document, in bytes.
 const UPLOAD_BODY: usize = 3 * behalf_retrieval::MAX_CONTENT_BYTES + 64 * 1024;

@@ -3,8 +3,6 @@
 //!
 //! Every page shows it and none decides it, so it goes with the request's task, not with each page.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use behalf_http::{FormError, HttpContext, PageForm};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,13 +20,30 @@ tokio::task_local! {
 
 /// How pages look in this browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Theme {
+pub enum Theme {
+    /// As the system says.
     System,
+    /// Light.
     Light,
+    /// Dark.
     Dark,
 }
 
 impl Theme {
+    /// The choice that a request's headers carry.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut pairs =
+            lines.flat_map(|line| line.split(';')).filter_map(|p| p.trim().split_once('='));
+        let found = pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, v)| Self::from_text(v));
+        found.unwrap_or(Self::System)
+    }
+
+    /// The pages that are rendered during `answer` look like this.
+    pub fn during<F: Future>(self, answer: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, answer)
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -55,18 +70,6 @@ pub(crate) fn choices() -> [Choice; 3] {
 /// The theme of the page that is being rendered.
 pub(crate) fn current() -> &'static str {
     CURRENT.try_with(|theme| theme.as_str()).unwrap_or("system")
-}
-
-/// Reads the choice before a page is rendered.
-pub async fn with_theme(request: Request, next: Next) -> Response {
-    CURRENT.scope(chosen(request.headers()), next.run(request)).await
-}
-
-fn chosen(headers: &HeaderMap) -> Theme {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|p| p.trim().split_once('='));
-    let found = pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, v)| Theme::from_text(v));
-    found.unwrap_or(Theme::System)
 }
 
 /// `POST /account/theme`: keeps the choice and goes back to the page that it was made on.
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_choice_is_one_of_three_words() {
-        let theme = |cookie| chosen(&headers(header::COOKIE, cookie)).as_str();
+        let theme = |cookie| Theme::of(&headers(header::COOKIE, cookie)).as_str();
         assert_eq!(theme("behalf=x; behalf-theme=dark"), "dark");
         assert_eq!(theme("behalf-theme=\"><script>"), "system");
         assert_eq!(theme("behalf=dark"), "system");

@@ -2,15 +2,10 @@
 //!
 //! Roles come from the store on every request, so that a right taken away is gone at once.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::handler::Handler;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, Route, on};
+use axum::response::Response;
 use behalf_core::Actor;
 use behalf_identity::{
     AccessToken, FgaCaller, OwnApi, ProjectCaller, Resource, Right, Session, TokenError, User,
@@ -21,13 +16,12 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, StatusCode};
-use tower::{Layer, Service};
 
+use crate::Services;
 use crate::browser::browser_of;
-use crate::cors;
 use crate::form::is_foreign;
 use crate::next::{location_of, with_cookie};
-use crate::{HttpContext, Services};
+use crate::routes::Guard;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +62,7 @@ pub enum Caller {
     /// The holder of an access token, and the person it is about.
     Token(AccessToken, Option<User>),
     /// Whoever asks `/stores`.
-    Fga(FgaCaller),
+    Fga(Arc<FgaCaller>),
     /// A machine with the key of a project.
     Project(ProjectCaller),
 }
@@ -153,131 +147,29 @@ impl Denial {
 /// How a group of routes words its denials: each dialect has its own shape.
 pub type DenialShape = fn(&Denial) -> Response;
 
-/// Routes and the rules that guard them; a route cannot be added without one.
-#[derive(Debug)]
-pub struct Routes {
-    context: HttpContext,
-    shape: DenialShape,
-    router: Router<HttpContext>,
-    rules: Vec<RouteRule>,
-    body_limit: Option<usize>,
-    is_cross_origin: bool,
-}
-
-impl Routes {
-    /// No routes yet.
-    pub fn new(context: HttpContext, shape: DenialShape) -> Self {
-        Self {
-            context,
-            shape,
-            router: Router::new(),
-            rules: Vec::new(),
-            body_limit: None,
-            is_cross_origin: false,
-        }
-    }
-
-    /// The routes added from here on read bodies of up to `bytes`.
-    #[must_use]
-    pub const fn body_limit(mut self, bytes: usize) -> Self {
-        self.body_limit = Some(bytes);
-        self
-    }
-
-    /// The routes added from here on answer the pages of applications too (see [`cors`]).
-    #[must_use]
-    pub const fn cross_origin(mut self) -> Self {
-        self.is_cross_origin = true;
-        self
-    }
-
-    /// Adds `handler` at `path`, guarded by `rule`.
-    #[must_use]
-    pub fn route<H, T>(mut self, method: Method, path: &'static str, rule: Rule, handler: H) -> Self
-    where
-        H: Handler<T, HttpContext>,
-        T: 'static,
-    {
-        let guard = Guard { context: self.context.clone(), rule, shape: self.shape };
-        if let Ok(filter) = MethodFilter::try_from(method.clone()) {
-            let mut route = on(filter, handler);
-            if let Some(bytes) = self.body_limit {
-                route = route.route_layer(DefaultBodyLimit::max(bytes));
-            }
-            let mut route = route.route_layer(from_fn_with_state(guard, enforce));
-            if self.is_cross_origin {
-                let context = self.context.clone();
-                route = route.route_layer(from_fn_with_state(context, cors::answer));
-            }
-            self.router = self.router.route(path, route);
-            self.rules.push(RouteRule { method, path, rule });
-        }
-        self
-    }
-
-    /// Wraps the routes added so far, outside their rules.
-    #[must_use]
-    pub fn layer<L>(mut self, layer: L) -> Self
-    where
-        L: Layer<Route> + Clone + Send + Sync + 'static,
-        L::Service: Service<Request> + Clone + Send + Sync + 'static,
-        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
-        <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
-        <L::Service as Service<Request>>::Future: Send + 'static,
-    {
-        self.router = self.router.layer(layer);
-        self
-    }
-
-    /// Adds the routes of `other`, which keep the shape of their denials.
-    #[must_use]
-    pub fn merge(mut self, other: Self) -> Self {
-        self.router = self.router.merge(other.router);
-        self.rules.extend(other.rules);
-        self
-    }
-
-    /// The table of every route added so far.
-    pub fn rules(&self) -> &[RouteRule] {
-        &self.rules
-    }
-
-    /// The router, and the table of every route in it.
-    pub fn into_parts(self) -> (Router<HttpContext>, Vec<RouteRule>) {
-        (self.router, self.rules)
-    }
-}
-
-#[derive(Clone)]
-struct Guard {
-    context: HttpContext,
-    rule: Rule,
-    shape: DenialShape,
-}
-
-async fn enforce(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
+/// Asks the route's rule who calls; whoever it admits is put into the request.
+pub(crate) async fn enforce(guard: &Guard, parts: &mut Parts) -> Result<(), Response> {
     let admitted = match guard.rule {
         Rule::Public => Ok(None),
-        Rule::Person => admit_person(&guard, &parts, None).await,
-        Rule::Role(resource, right) => admit_person(&guard, &parts, Some((resource, right))).await,
-        Rule::Bearer(api, scope) => admit_bearer(&guard, &parts, api, scope).await,
-        Rule::Api(scope) => admit_api(&guard, &parts, scope).await,
-        Rule::Fga(scope) => admit_fga(&guard, &parts, scope).await,
+        Rule::Person => admit_person(guard, parts, None).await,
+        Rule::Role(resource, right) => admit_person(guard, parts, Some((resource, right))).await,
+        Rule::Bearer(api, scope) => admit_bearer(guard, parts, api, scope).await,
+        Rule::Api(scope) => admit_api(guard, parts, scope).await,
+        Rule::Fga(scope) => admit_fga(guard, parts, scope).await,
     };
     match admitted {
         Ok(caller) => {
             if let Some(caller) = caller {
                 parts.extensions.insert(caller);
             }
-            next.run(Request::from_parts(parts, body)).await
+            Ok(())
         }
-        Err(Refusal::Response(response)) => *response,
+        Err(Refusal::Response(response)) => Err(*response),
         Err(Refusal::Denial(denial)) => {
             if let Denial::Store(error) = &denial {
                 tracing::error!(%error, path = parts.uri.path(), "a caller could not be looked up");
             }
-            (guard.shape)(&denial)
+            Err((guard.shape)(&denial))
         }
     }
 }
@@ -418,7 +310,8 @@ async fn admit_fga(
 ) -> Result<Option<Caller>, Refusal> {
     if let Some(LocalCaller(actor)) = parts.extensions.get() {
         let (actor, scopes) = (actor.clone(), vec![scope.to_owned()]);
-        return Ok(Some(Caller::Fga(FgaCaller { actor, scopes, stores: None })));
+        let caller = FgaCaller { actor, scopes, stores: None };
+        return Ok(Some(Caller::Fga(Arc::new(caller))));
     }
     let Services { identity, fga_auth, .. } = &*guard.context;
     let token = bearer_token(parts);
@@ -430,7 +323,8 @@ async fn admit_fga(
     }
     let caller = match token {
         _ if fga_auth.none => {
-            FgaCaller { actor: Actor::Anonymous, scopes: vec![scope.to_owned()], stores: None }
+            let (actor, scopes) = (Actor::Anonymous, vec![scope.to_owned()]);
+            Arc::new(FgaCaller { actor, scopes, stores: None })
         }
         None => return Err(Denial::Unauthenticated(None).into()),
         Some(token) => {
@@ -442,7 +336,7 @@ async fn admit_fga(
                 Some(caller) => caller,
                 None if fga_auth.oidc => {
                     let verified = identity.verify_fga_token(token).await.map_err(Denial::Store)?;
-                    verified.map_err(|error| Denial::Unauthenticated(Some(error)))?.1
+                    Arc::new(verified.map_err(|error| Denial::Unauthenticated(Some(error)))?.1)
                 }
                 None => return Err(Denial::Unauthenticated(Some(TokenError::Invalid)).into()),
             }

@@ -1,8 +1,7 @@
 //! Calls from the pages of applications (Fetch §3.3, CORS): metadata for everybody; the routes that
 //! single-page applications need for the origins that a client names; never with our cookie.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -39,15 +38,8 @@ pub async fn preflight_public() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Lets pages of an allowed origin read the answer, also when it is a refusal.
-pub(crate) async fn answer(
-    State(context): State<HttpContext>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let origin = allowed(&context, request.headers()).await;
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+/// Lets pages of that origin read the answer, also when it is a refusal; `None` lets nobody.
+pub(crate) fn answer(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     // A cache must not give one origin's answer to another.
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
@@ -55,11 +47,10 @@ pub(crate) async fn answer(
         let seen = HeaderValue::from_static("retry-after, www-authenticate");
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, seen);
     }
-    response
 }
 
 /// The request's origin, if a client names it. What cannot be looked up is not allowed.
-async fn allowed(context: &HttpContext, headers: &HeaderMap) -> Option<HeaderValue> {
+pub(crate) async fn allowed(context: &HttpContext, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let is_known = context.identity.is_web_origin(origin.to_str().ok()?).await;
     let is_known = is_known.unwrap_or_else(|error| {

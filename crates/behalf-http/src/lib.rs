@@ -12,6 +12,7 @@ mod next;
 mod params;
 mod person;
 mod reader;
+mod routes;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -28,15 +29,14 @@ use behalf_traces::Traces;
 use behalf_vault::Vault;
 use http::StatusCode;
 
-pub use access::{
-    Caller, Denial, DenialShape, LocalCaller, RouteRule, Routes, Rule, project_scope,
-};
+pub use access::{Caller, Denial, DenialShape, LocalCaller, RouteRule, Rule, project_scope};
 pub use browser::{BrowserOf, PeerAddress, SetCookie, cookie_name};
 pub use form::{FormError, PageForm, TOKEN_FIELD, is_foreign};
 pub use headers::{CspSource, page_headers, security_headers};
 pub use next::{location_of, with_cookie};
 pub use params::{Params, ParamsError};
 pub use person::{Person, PersonForm};
+pub use routes::{AnswerHeaders, RoutePath, Routes};
 
 /// How an error is shown to a person: status, title, what happened and what to do next. The console
 /// renders it; APIs that answer browsers call it.

@@ -1,30 +1,34 @@
 //! Listeners: HTTP/1.1, h2c and TLS with ALPN, drained on shutdown.
 
-use std::borrow::Cow;
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use behalf_http::{HttpContext, PeerAddress};
-use futures_util::StreamExt as _;
+use axum::response::{IntoResponse as _, Response};
+use axum::{BoxError, Router};
+use behalf_console::Theme;
+use behalf_http::{HttpContext, PeerAddress, RoutePath};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Method, StatusCode, header};
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use metrics::{counter, histogram};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt as _;
+use tower::Service;
 
 use crate::slow_body;
 
@@ -66,8 +70,12 @@ impl Listener {
         Ok(self.tcp.local_addr()?)
     }
 
-    /// Serves `router` until `shutdown` turns true, then drains.
-    pub(crate) async fn serve(self, router: Router, mut shutdown: watch::Receiver<bool>) {
+    /// Serves `service` until `shutdown` turns true, then drains.
+    pub(crate) async fn serve<S>(self, service: S, mut shutdown: watch::Receiver<bool>)
+    where
+        S: Answers,
+        S::Future: Send,
+    {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let graceful = GracefulShutdown::new();
         let tasks = tokio_util::task::TaskTracker::new();
@@ -89,19 +97,19 @@ impl Listener {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            let router = router.clone();
+            let service = service.clone();
             let watcher = graceful.watcher();
             let tls = self.tls.clone();
             let stopped = shutdown.clone();
             tasks.spawn(async move {
                 let _place = place;
                 match tls {
-                    None => connection(stream, peer, false, router, watcher, stopped).await,
+                    None => connection(stream, peer, false, service, watcher, stopped).await,
                     Some(acceptor) => {
                         let handshake = tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream));
                         match handshake.await {
                             Ok(Ok(stream)) => {
-                                connection(stream, peer, true, router, watcher, stopped).await;
+                                connection(stream, peer, true, service, watcher, stopped).await;
                             }
                             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                             Err(_late) => tracing::debug!("TLS handshake took too long"),
@@ -122,28 +130,56 @@ impl Listener {
     }
 }
 
-async fn connection(
+async fn connection<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     is_https: bool,
-    router: Router,
+    service: S,
     watcher: hyper_util::server::graceful::Watcher,
     stopped: watch::Receiver<bool>,
-) {
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+) where
+    S: Answers,
+    S::Future: Send,
+{
+    let carries_many = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&carries_many);
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        seen.store(request.version() == http::Version::HTTP_2, Ordering::Relaxed);
         request.extensions_mut().insert(PeerAddress(peer));
         request.extensions_mut().insert(Scheme { is_https });
-        request.map(Body::new)
+        let answer = service.clone().call(request);
+        let stopped = stopped.clone();
+        async move { answer.await.map(|response| until_stopped(response, stopped)) }
     });
-    let service = service.map_response(move |response| until_stopped(response, stopped));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
-    let served = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
-        .into_owned();
-    if let Err(error) = watcher.watch(served).await {
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let served = Box::pin(watcher.watch(served));
+    if let Err(error) = (AnswersTogether { served, carries_many, has_waited: false }).await {
         tracing::debug!(error = %error, "a connection ended early");
+    }
+}
+
+/// A connection whose requests are tasks of their own, as HTTP/2's are: it waits for those that are
+/// ready to run before it goes on, and then sends their answers together and not one by one.
+struct AnswersTogether<F> {
+    served: F,
+    carries_many: Arc<AtomicBool>,
+    has_waited: bool,
+}
+
+impl<F: Future + Unpin> Future for AnswersTogether<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.has_waited = !self.has_waited && self.carries_many.load(Ordering::Relaxed);
+        if self.has_waited {
+            // Behind whatever waits for this thread.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.served).poll(cx)
     }
 }
 
@@ -160,7 +196,7 @@ fn until_stopped(response: Response, mut stopped: watch::Receiver<bool>) -> Resp
 
 /// A page asked at another name or listener is redirected to the issuer, where its cookie and its
 /// forms belong (DESIGN §6). APIs answer everywhere; metadata always names the issuer.
-fn leave_for_issuer(context: &HttpContext, request: &Request) -> Option<Response> {
+fn leave_for_issuer<B>(context: &HttpContext, request: &http::Request<B>) -> Option<Response> {
     let issuer = context.identity.issuer();
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     if !is_page(request.uri().path()) || context.trusts_proxy {
@@ -197,8 +233,8 @@ fn is_page(path: &str) -> bool {
 }
 
 /// Measures a request by its route, never by its path, which holds ids.
-fn count(method: &Method, route: Option<&MatchedPath>, status: u16, took: Duration) {
-    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+fn count(method: &Method, response: &Response, took: Duration) {
+    let route = response.extensions().get::<RoutePath>().map_or("none", |route| route.0);
     // Whoever invents methods does not invent series.
     let method = match *method {
         Method::GET => "GET",
@@ -209,39 +245,102 @@ fn count(method: &Method, route: Option<&MatchedPath>, status: u16, took: Durati
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     };
-    let labels = [
-        ("method", Cow::Borrowed(method)),
-        ("route", Cow::Owned(route.clone())),
-        ("status", Cow::Owned(status.to_string())),
-    ];
-    counter!("behalf_http_requests_total", &labels).increment(1);
+    let status = response.status().as_str().to_owned();
+    counter!("behalf_http_requests_total", "method" => method, "route" => route, "status" => status)
+        .increment(1);
     histogram!("behalf_http_request_duration_seconds", "route" => route).record(took);
 }
 
-/// What is done around every request, in one layer because each layer costs the hot routes: a page
-/// asked elsewhere is sent to the issuer, a body gets its time, the theme is read, every answer gets
-/// its headers, and one line is logged. Never the query, headers or body: they hold codes and
-/// tokens.
-pub(crate) async fn around(
-    State(context): State<HttpContext>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = match leave_for_issuer(&context, &request) {
-        Some(response) => response,
-        None => {
-            let (request, received) = slow_body::timed(request);
-            received.before(behalf_console::with_theme(request, next).await).await
+/// What answers a listener's requests.
+pub(crate) trait Answers:
+    Service<http::Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Every route, and what is done around each: a page asked elsewhere is sent to the issuer, a body
+/// gets its time, the theme is read, every answer gets its headers, and one line is logged. Never
+/// the query, headers or body: they hold codes and tokens.
+#[derive(Clone, Debug)]
+pub struct App {
+    router: Router,
+    context: HttpContext,
+}
+
+impl App {
+    pub(crate) const fn new(router: Router, context: HttpContext) -> Self {
+        Self { router, context }
+    }
+
+    async fn answer<B>(mut self, request: http::Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let started = Instant::now();
+        let method = request.method().clone();
+        let uri = request.uri().clone();
+        let response = match leave_for_issuer(&self.context, &request) {
+            Some(response) => response,
+            None => {
+                let (request, received) = slow_body::timed(request);
+                let theme = Theme::of(request.headers());
+                let Ok(response) = theme.during(self.router.call(request)).await;
+                received.before(response).await
+            }
+        };
+        let response = behalf_http::security_headers(response);
+        let took = started.elapsed();
+        count(&method, &response, took);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (path, status) = (uri.path(), response.status().as_u16());
+        tracing::info!(%method, path, status, millis, "request");
+        response
+    }
+}
+
+impl<B> Service<http::Request<B>> for App
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        Box::pin(self.clone().answer(request).map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_carries_many_goes_on_behind_what_is_ready() {
+        for (carries_many, expected) in
+            [(false, ["connection", "request"]), (true, ["request", "connection"])]
+        {
+            let carries_many = Arc::new(AtomicBool::new(carries_many));
+            let (turns, mut seen) = tokio::sync::mpsc::unbounded_channel();
+            let turn = turns.clone();
+            let served = Box::pin(async move { turn.send("connection") });
+            let connection = AnswersTogether { served, carries_many, has_waited: false };
+            let request = async move { turns.send("request") };
+            let (first, second) = tokio::join!(connection, request);
+            first.and(second).unwrap();
+            let seen = [seen.recv().await.unwrap(), seen.recv().await.unwrap()];
+            assert_eq!(seen, expected);
         }
-    };
-    let response = behalf_http::security_headers(response);
-    let status = response.status().as_u16();
-    count(&method, route.as_ref(), status, started.elapsed());
-    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%method, path, status, millis, "request");
-    response
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -74,26 +75,36 @@ async fn discard(rest: Body) {
 }
 
 /// Puts a time limit on the request's body, if it has one; it begins when the body is first read.
-pub(crate) fn timed(request: Request) -> (Request, Received) {
+pub(crate) fn timed<B>(request: http::Request<B>) -> (Request, Received)
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     within(request, GRACE)
 }
 
-fn within(request: Request, grace: Duration) -> (Request, Received) {
+fn within<B>(request: http::Request<B>, grace: Duration) -> (Request, Received)
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     let fate = Arc::new(Fate::default());
     if request.body().is_end_stream() {
-        return (request, Received(fate));
+        return (request.map(Body::new), Received(fate));
     }
     let asks_first = request.headers().contains_key(header::EXPECT);
     let request = request.map(|inner| {
-        let fate = Arc::clone(&fate);
+        let (inner, fate) = (Some(inner), Arc::clone(&fate));
         let (received, is_read, time) = (0, false, None);
         Body::new(TimedBody { inner, grace, received, is_read, time, asks_first, fate })
     });
     (request, Received(fate))
 }
 
-struct TimedBody {
-    inner: Body,
+struct TimedBody<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    /// There until this is dropped.
+    inner: Option<B>,
     grace: Duration,
     received: u64,
     /// True once somebody has read.
@@ -106,7 +117,10 @@ struct TimedBody {
     fate: Arc<Fate>,
 }
 
-impl TimedBody {
+impl<B> TimedBody<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     /// What the body may take by what has come of it.
     fn allowed(&self) -> Duration {
         self.grace.saturating_add(Duration::from_secs(self.received / BYTES_PER_SECOND))
@@ -126,17 +140,24 @@ impl TimedBody {
     }
 }
 
-impl Drop for TimedBody {
+impl<B> Drop for TimedBody<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     fn drop(&mut self) {
         let is_withheld = self.asks_first && !self.is_read;
-        if !is_withheld && !self.inner.is_end_stream() {
-            let rest = std::mem::take(&mut self.inner);
-            *self.fate.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        let rest = self.inner.take().filter(|rest| !is_withheld && !rest.is_end_stream());
+        if let Some(rest) = rest {
+            let mut place = self.fate.rest.lock().unwrap_or_else(PoisonError::into_inner);
+            *place = Some(Body::new(rest));
         }
     }
 }
 
-impl HttpBody for TimedBody {
+impl<B> HttpBody for TimedBody<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -146,7 +167,8 @@ impl HttpBody for TimedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         this.is_read = true;
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(frame) => {
                 if let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
@@ -154,7 +176,7 @@ impl HttpBody for TimedBody {
                     let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
                     this.received = this.received.saturating_add(length);
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)))
             }
             Poll::Pending => {
                 if this.poll_late(cx).is_pending() {
@@ -167,11 +189,11 @@ impl HttpBody for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 

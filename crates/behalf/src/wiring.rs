@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
 use behalf_authz::engine::Limits;
@@ -24,12 +22,10 @@ use behalf_retrieval::{Retrieval, RetrievalParts};
 use behalf_store::{SqliteOptions, Storage};
 use behalf_traces::{Traces, TracesParts};
 use behalf_vault::{Vault, VaultParts};
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{server, telemetry};
+pub use crate::server::App;
+use crate::telemetry;
 
-/// The largest body that any route reads, in bytes, unless the route says otherwise.
-const BODY_LIMIT: usize = 256 * 1024;
 /// How many bytes FGA stores may take in memory where neither the operator nor the machine says.
 pub const FGA_MEMORY_BYTES: u64 = 1 << 30;
 /// How long a chat's stream stays open while its turn waits, unless the operator says otherwise.
@@ -105,8 +101,8 @@ pub struct Server {
     pub agent: Agent,
     /// Its documents.
     pub retrieval: Retrieval,
-    /// Every route.
-    pub router: Router,
+    /// Every route, as the listeners serve them.
+    pub router: App,
     /// The rule table: every route with who may call it.
     pub rules: Vec<RouteRule>,
 }
@@ -249,7 +245,7 @@ async fn not_found(context: State<HttpContext>, request: Request) -> Response {
     }
 }
 
-fn routes(context: HttpContext) -> anyhow::Result<(Router, Vec<RouteRule>)> {
+fn routes(context: HttpContext) -> anyhow::Result<(App, Vec<RouteRule>)> {
     let routes = behalf_api::oauth::routes(&context);
     let routes = behalf_api::health::routes(routes, telemetry::render);
     let routes = routes.merge(behalf_api::fga::routes(&context));
@@ -260,12 +256,6 @@ fn routes(context: HttpContext) -> anyhow::Result<(Router, Vec<RouteRule>)> {
     let routes = routes.merge(behalf_api::audit::routes(&context));
     let routes = routes.merge(behalf_console::routes(&context));
     let routes = behalf_api::openapi::routes(routes, context.identity.issuer())?;
-    let (router, rules) = routes.into_parts();
-    let router = router
-        .fallback(not_found)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(context.clone(), server::around))
-        .with_state(context);
-    Ok((router, rules))
+    let (router, rules) = routes.otherwise(not_found).into_parts();
+    Ok((App::new(router, context), rules))
 }

@@ -1,5 +1,8 @@
 //! One call, by HTTP or gRPC: who asks, and what its headers or metadata say.
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse as _, Response};
 use behalf_authz::{At, Author, Query};
@@ -28,6 +31,8 @@ const REASON: HeaderName = HeaderName::from_static("behalf-reason");
 /// The headers of JSON.
 pub(super) const JSON: [(HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+/// About how many headers an answer has in the end: room is made once.
+const HEADERS: usize = 12;
 /// The longest reason in bytes.
 const MAX_REASON: usize = 500;
 
@@ -35,7 +40,7 @@ const MAX_REASON: usize = 500;
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) context: HttpContext,
-    pub(super) caller: FgaCaller,
+    pub(super) caller: Arc<FgaCaller>,
     /// The model that the headers name, or nothing.
     pub(super) model_header: String,
     min_revision: Option<u64>,
@@ -75,7 +80,7 @@ impl Call {
         let is_id = In("").id("Id", model_header).is_ok();
         Ok(Self {
             context: context.clone(),
-            caller: caller.clone(),
+            caller: Arc::clone(caller),
             model_header: if is_id { model_header.to_owned() } else { String::new() },
             min_revision: min_revision.transpose()?,
             reason: reason.to_owned(),
@@ -200,5 +205,10 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
         tracing::error!("an answer could not be written as JSON");
         return FgaError::internal("the answer could not be written").into_response();
     };
-    (status, JSON, text).into_response()
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    headers.extend(JSON.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
 }

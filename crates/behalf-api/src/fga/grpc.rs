@@ -77,6 +77,7 @@ pub(super) fn routes(context: &HttpContext) -> Routes {
     const CONFIGURATION: &str = "/authzen.v1.AuthZenService/GetConfiguration";
     const UPDATE: &str = "/openfga.v1.OpenFGAService/UpdateStore";
     let routes = Routes::new(context.clone(), denied)
+        .headers(super::http::name_request)
         .route(Method::POST, STREAM, Rule::Fga("read:fga"), streamed_list_objects)
         .route(Method::POST, UPDATE, Rule::Fga("admin:fga"), update_store);
     let routes = authzen(openfga(routes))

@@ -1,13 +1,12 @@
 //! OpenFGA's methods over HTTP.
 
-use axum::extract::{Path, Request, State};
-use axum::middleware::Next;
+use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use behalf_authz::engine::AuthorizationModel;
 use behalf_http::HttpContext;
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::call::{Call, JSON, STORE_ID};
@@ -24,22 +23,19 @@ type Answered = Result<Response, FgaError>;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every answer names the request, and the store that its path names.
-pub(super) async fn name_request(
-    State(context): State<HttpContext>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let store_id = request.uri().path().strip_prefix("/stores/");
-    let store_id = store_id.and_then(|rest| rest.split('/').next()).map(HeaderValue::from_str);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&context.authz.new_id()) {
+pub(super) fn name_request(context: &HttpContext, uri: &Uri) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(mut id) = HeaderValue::from_str(&context.authz.new_id()) {
+        // HTTP/2 keeps a table of what headers said before. What never comes again would drive out
+        // of it what comes with each answer (RFC 7541 §7.1.3).
+        id.set_sensitive(true);
         headers.insert(REQUEST_ID, id);
     }
-    if let Some(Ok(store_id)) = store_id {
+    let store_id = uri.path().strip_prefix("/stores/").and_then(|rest| rest.split('/').next());
+    if let Some(Ok(store_id)) = store_id.map(HeaderValue::from_str) {
         headers.insert(STORE_ID, store_id);
     }
-    response
+    headers
 }
 
 /// A path below `/stores` that is none.

@@ -1,6 +1,9 @@
 //! gRPC's framing over HTTP/2: messages with five bytes before them, the status in the trailers, or
 //! in the headers when there is nothing but an error.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +15,7 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt as _;
 use http_body_util::{LengthLimitError, Limited};
 use prost::Message;
@@ -75,7 +79,7 @@ impl Incoming {
             }
             FgaError::validation("the message could not be read")
         })?;
-        let mut bytes = BytesMut::from(&*bytes.to_bytes());
+        let mut bytes = BytesMut::from(bytes.to_bytes());
         let message = take(&mut bytes)?;
         match message {
             Some(message) if bytes.is_empty() => decode(message),
@@ -134,7 +138,10 @@ fn put(bytes: &mut BytesMut, message: &impl Message) {
     bytes.reserve(length.saturating_add(PREFIX));
     bytes.put_u8(0);
     bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    bytes.extend_from_slice(&message.encode_to_vec());
+    // There is room for it.
+    if message.encode(bytes).is_err() {
+        tracing::error!("a message did not fit");
+    }
 }
 
 /// The message with its prefix.
@@ -148,11 +155,41 @@ pub(super) fn framed(message: &impl Message) -> Bytes {
 pub(super) fn reply<M: Message>(answer: Result<Answer<M>, FgaError>) -> Response {
     match answer {
         Ok(answer) => {
-            let mut response = stream(futures_util::stream::iter([framed(&answer.value)]));
+            let headers = [(header::CONTENT_TYPE, "application/grpc")];
+            let body =
+                Body::new(OneMessage { message: Some(framed(&answer.value)), is_over: false });
+            let mut response = (StatusCode::OK, headers, body).into_response();
             answer.stamp.put(response.headers_mut());
             response
         }
         Err(error) => refuse(&error),
+    }
+}
+
+/// The body of an answer with one message, which ends well.
+struct OneMessage {
+    message: Option<Bytes>,
+    is_over: bool,
+}
+
+impl HttpBody for OneMessage {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let message = self.message.take().map(Frame::data);
+        let frame = message.or_else(|| {
+            let was_over = std::mem::replace(&mut self.is_over, true);
+            (!was_over).then(|| Frame::trailers(status_of_success()))
+        });
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over
     }
 }
 
@@ -185,16 +222,14 @@ pub(super) fn stream_until_error(
     messages: impl futures_util::Stream<Item = Result<Bytes, FgaError>> + Send + 'static,
 ) -> Response {
     let frames = messages.map(|message| match message {
-        Ok(bytes) => http_body::Frame::data(bytes),
-        Err(error) => http_body::Frame::trailers(status_of(&error)),
+        Ok(bytes) => Frame::data(bytes),
+        Err(error) => Frame::trailers(status_of(&error)),
     });
-    let mut trailers = HeaderMap::new();
-    trailers.insert(STATUS, HeaderValue::from_static("0"));
-    let well = std::future::ready(http_body::Frame::trailers(trailers));
+    let well = std::future::ready(Frame::trailers(status_of_success()));
     let frames = frames.chain(futures_util::stream::once(well)).scan(false, |is_over, frame| {
         let next = (!*is_over).then_some(frame);
-        *is_over = next.as_ref().is_none_or(http_body::Frame::is_trailers);
-        std::future::ready(next.map(Ok::<_, std::convert::Infallible>))
+        *is_over = next.as_ref().is_none_or(Frame::is_trailers);
+        std::future::ready(next.map(Ok::<_, Infallible>))
     });
     let headers = [(header::CONTENT_TYPE, "application/grpc")];
     let body = Body::new(http_body_util::StreamBody::new(frames));
@@ -217,6 +252,11 @@ pub(super) fn refuse(error: &FgaError) -> Response {
     // Whoever compresses is told by this what is read instead.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     response
+}
+
+/// What trailers say after an answer that ended well.
+fn status_of_success() -> HeaderMap {
+    HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))])
 }
 
 /// What headers or trailers say of an error.
