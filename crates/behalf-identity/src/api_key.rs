@@ -1,7 +1,6 @@
 //! Preshared keys: who shows one is the machine it was given to.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
 use behalf_core::{Actor, Event, EventKind, Secret};
 use behalf_crypto::opaque;
@@ -60,60 +59,25 @@ impl FgaCaller {
     }
 }
 
-/// The keys found since the database last changed, by their hashes: a check takes no longer than
-/// its key's look-up, and a key taken away is unknown with the write that took it.
-#[derive(Debug, Default)]
-pub(crate) struct KnownKeys(RwLock<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    version: u64,
-    callers: HashMap<[u8; 32], FgaCaller>,
-}
-
-impl KnownKeys {
-    fn find(&self, version: u64, hash: &[u8; 32]) -> Option<FgaCaller> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        (known.version == version).then(|| known.callers.get(hash).cloned()).flatten()
-    }
-
-    /// `version` is the database's before the key was looked up.
-    fn remember(&self, version: u64, hash: [u8; 32], caller: FgaCaller) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if version > known.version {
-            *known = Known { version, callers: HashMap::new() };
-        }
-        if version == known.version {
-            known.callers.insert(hash, caller);
-        }
-    }
-}
-
 impl Identity {
     /// The machine that the preshared key was given to.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_fga_key(&self, key: &str) -> Result<Option<FgaCaller>, StoreError> {
-        let hash = opaque::digest(key);
-        let version = self.storage().version();
-        if let Some(caller) = version.and_then(|version| self.0.fga_keys.find(version, &hash)) {
-            return Ok(Some(caller));
-        }
-        let row = api_keys::find(self.storage(), self.tenant(), FGA, &hash).await?;
-        let Some(row) = row else { return Ok(None) };
-        let settings: FgaKeySettings = serde_json::from_str(&row.settings)
-            .map_err(|_| StoreError::Corrupt { what: "api_keys.settings".into() })?;
-        let reaches_all = settings.stores.iter().any(|store| store == "*");
-        let caller = FgaCaller {
-            actor: Actor::ApiKey { name: row.name },
-            scopes: settings.scopes,
-            stores: (!reaches_all).then_some(settings.stores),
+    pub async fn find_fga_key(&self, key: &str) -> Result<Option<Arc<FgaCaller>>, StoreError> {
+        let read = async |hash: &[u8; 32]| {
+            let row = api_keys::find(self.storage(), self.tenant(), FGA, hash).await?;
+            let Some(row) = row else { return Ok(None) };
+            let settings: FgaKeySettings = serde_json::from_str(&row.settings)
+                .map_err(|_| StoreError::Corrupt { what: "api_keys.settings".into() })?;
+            let reaches_all = settings.stores.iter().any(|store| store == "*");
+            Ok(Some(Arc::new(FgaCaller {
+                actor: Actor::ApiKey { name: row.name },
+                scopes: settings.scopes,
+                stores: (!reaches_all).then_some(settings.stores),
+            })))
         };
-        if let Some(version) = version {
-            self.0.fga_keys.remember(version, hash, caller.clone());
-        }
-        Ok(Some(caller))
+        self.0.held.fga_keys.find(self.storage(), opaque::digest(key), read).await
     }
 
     /// The holder of an access token for `{issuer}fga/`, or for a registered API that is marked

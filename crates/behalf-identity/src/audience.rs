@@ -361,14 +361,17 @@ impl Identity {
         if let Some(own) = own {
             return Ok(Some(Api::Own(own)));
         }
-        let row = access::find_resource_server(self.storage(), self.tenant(), audience).await?;
-        row.map(|row| {
-            let settings = serde_json::from_str(&row.settings).map_err(|_| {
-                StoreError::Corrupt { what: format!("resource_servers: `{}`", row.identifier) }
-            })?;
-            Ok(Api::Registered { identifier: row.identifier, settings })
-        })
-        .transpose()
+        let read = async |audience: &String| {
+            let row = access::find_resource_server(self.storage(), self.tenant(), audience).await?;
+            row.map(|row| {
+                let settings = serde_json::from_str(&row.settings).map_err(|_| {
+                    StoreError::Corrupt { what: format!("resource_servers: `{}`", row.identifier) }
+                })?;
+                Ok(Api::Registered { identifier: row.identifier, settings })
+            })
+            .transpose()
+        };
+        self.0.held.apis.find(self.storage(), audience.to_owned(), read).await
     }
 
     /// The audiences of registered APIs whose tokens open `/stores`.

@@ -256,8 +256,11 @@ impl Identity {
     /// When the store fails.
     pub async fn find_client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
         let Ok(client_id) = client_id.parse::<ClientId>() else { return Ok(None) };
-        let row = clients::find(self.storage(), self.tenant(), &client_id).await?;
-        row.map(Client::from_row).transpose()
+        let read = async |client_id: &ClientId| {
+            let row = clients::find(self.storage(), self.tenant(), client_id).await?;
+            row.map(Client::from_row).transpose()
+        };
+        self.0.held.clients.find(self.storage(), client_id, read).await
     }
 
     /// Every client, by id.

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use behalf_core::{ClientId, Clock, Rng, Secret, TenantId, Timestamp, new_ulid};
 use behalf_crypto::envelope::Keyring;
 use behalf_crypto::opaque;
-use behalf_store::{Storage, UnitOfWork};
+use behalf_store::{Held, Storage, UnitOfWork};
 
 pub use api_key::{FgaCaller, FgaKeyEntry, FgaKeySettings};
 pub use audience::{Api, OwnApi, ResourceServerSettings, ScopeSettings};
@@ -73,7 +73,16 @@ struct Inner {
     keys: keys::Keys,
     hashing: password::HashingPool,
     built_in_agent: ClientId,
-    fga_keys: api_key::KnownKeys,
+    held: HeldRows,
+}
+
+/// What nearly every request asks for and hardly anybody changes.
+#[derive(Debug, Default)]
+struct HeldRows {
+    fga_keys: Held<[u8; 32], Arc<FgaCaller>>,
+    clients: Held<ClientId, Client>,
+    apis: Held<String, Api>,
+    client_grants: Held<(ClientId, String), ClientGrantSettings>,
 }
 
 /// What an [`Identity`] is built from.
@@ -113,7 +122,7 @@ impl Identity {
             keys,
             hashing: password::HashingPool::new(parts.hashing_permits),
             built_in_agent: built_in::built_in_agent()?,
-            fga_keys: api_key::KnownKeys::default(),
+            held: HeldRows::default(),
         })))
     }
 

@@ -394,7 +394,8 @@ pub fn append_log(tenant: &TenantId, store_id: &str, row: &FgaLogRow) -> [Statem
         .bind(tenant)
         .bind(store_id)
         .bind(row.revision)
-        .expect_rows(1, "store moved"),
+        .expect_rows(1, "store moved")
+        .held_nowhere(),
         Statement::new(
             "INSERT INTO fga_log (tenant_id, store_id, revision, changes, actor, reason, txn, at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -406,7 +407,8 @@ pub fn append_log(tenant: &TenantId, store_id: &str, row: &FgaLogRow) -> [Statem
         .bind(&row.actor)
         .bind(&row.reason)
         .bind(&row.txn)
-        .bind(row.at),
+        .bind(row.at)
+        .held_nowhere(),
     ]
 }
 

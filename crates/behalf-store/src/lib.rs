@@ -10,6 +10,7 @@ pub mod documents;
 mod error;
 pub mod fga;
 pub mod gate;
+mod held;
 pub mod identity;
 pub mod ledger;
 mod migrations;
@@ -23,6 +24,7 @@ mod value;
 pub mod vault;
 
 pub use error::StoreError;
+pub use held::Held;
 pub use migrations::{MigrationStatus, Phase};
 pub use sqlite::{DangerSynchronous, SqliteOptions};
 pub use storage::Storage;

@@ -40,6 +40,7 @@ pub(crate) fn insert(id: &str, now: Timestamp, event: &Event) -> Statement {
     .bind(actor.to_string())
     .bind(Json::Object(event.facts.clone()).to_string())
     .bind(now)
+    .held_nowhere()
 }
 
 /// How many events have no leaf yet.
@@ -109,6 +110,7 @@ pub fn remove(tenant: &TenantId, event_id: &str) -> Statement {
         .bind(tenant)
         .bind(event_id)
         .expect_rows(1, "event is gone")
+        .held_nowhere()
 }
 
 fn from_row(mut row: Row) -> Result<OutboxRow, StoreError> {

@@ -2,8 +2,10 @@
 //!
 //! Reads run on the caller's thread: a point read costs microseconds and a thread hop many times
 //! that. Writes are queued to one thread that takes everything waiting, runs each unit in a
-//! savepoint, and makes the group durable with one synced commit.
+//! savepoint, and makes the group durable with one synced commit. A third thread moves what has been
+//! written from the log into the database.
 
+mod checkpoint;
 pub(crate) mod connection;
 mod writer;
 
@@ -19,6 +21,7 @@ use crate::error::StoreError;
 use crate::migrations;
 use crate::unit::{Committed, Sql, UnitOfWork};
 use crate::value::{Row, Value};
+use checkpoint::Checkpoints;
 pub(crate) use connection::driver as driver_error;
 use connection::{internal, unavailable};
 use writer::Job;
@@ -66,8 +69,8 @@ struct Shared {
     options: SqliteOptions,
     readers: Mutex<Vec<Connection>>,
     jobs: mpsc::Sender<Job>,
-    /// Groups of writes that have come to their end.
-    groups: Arc<AtomicU64>,
+    /// See [`Storage::version`](crate::Storage::version).
+    version: Arc<AtomicU64>,
 }
 
 impl Sqlite {
@@ -78,18 +81,19 @@ impl Sqlite {
     ) -> Result<Self, StoreError> {
         let mut writer = connection::open_writer(path, options)?;
         migrations::migrate_sqlite(&mut writer, now)?;
+        let checkpoints = Checkpoints::start(path, options)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let groups = Arc::new(AtomicU64::new(0));
+        let version = Arc::new(AtomicU64::new(0));
         std::thread::Builder::new()
             .name("behalf-writer".to_owned())
             .spawn({
-                let groups = Arc::clone(&groups);
-                move || writer::run(writer, queue, &groups)
+                let version = Arc::clone(&version);
+                move || writer::run(writer, checkpoints, queue, &version)
             })
             .map_err(|error| unavailable(&error))?;
         let readers = Mutex::new(Vec::new());
         let path = path.to_owned();
-        Ok(Self { shared: Arc::new(Shared { path, options, readers, jobs, groups }) })
+        Ok(Self { shared: Arc::new(Shared { path, options, readers, jobs, version }) })
     }
 
     pub(crate) async fn commit(&self, unit: UnitOfWork) -> Result<Committed, StoreError> {
@@ -105,7 +109,7 @@ impl Sqlite {
     }
 
     pub(crate) fn version(&self) -> u64 {
-        self.shared.groups.load(Ordering::Acquire)
+        self.shared.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn query(&self, sql: Sql, params: &[Value]) -> Result<Vec<Row>, StoreError> {

@@ -77,8 +77,9 @@ impl Storage {
         matches!(self.engine, Engine::Postgres(_))
     }
 
-    /// A number that changes with every write, before the write is acknowledged: what was read
-    /// after it was taken is still so while it is the same. `None` when other processes may write.
+    /// A number that changes with every write, before the write is acknowledged, but for those that
+    /// are [`held_nowhere`](crate::Statement::held_nowhere): anything else that was read after it
+    /// was taken is still so while it is the same. `None` when other processes may write.
     pub fn version(&self) -> Option<u64> {
         match &self.engine {
             Engine::Sqlite(sqlite) => Some(sqlite.version()),

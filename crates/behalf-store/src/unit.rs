@@ -48,6 +48,7 @@ pub struct Statement {
     pub(crate) expected: Option<(u64, &'static str)>,
     pub(crate) unique: &'static str,
     pub(crate) returning: Option<&'static str>,
+    pub(crate) is_held_nowhere: bool,
 }
 
 impl Statement {
@@ -59,6 +60,7 @@ impl Statement {
             expected: None,
             unique: "already exists",
             returning: None,
+            is_held_nowhere: false,
         }
     }
 
@@ -91,6 +93,13 @@ impl Statement {
     /// and for [`Committed::value`].
     pub const fn returning(mut self, name: &'static str) -> Self {
         self.returning = Some(name);
+        self
+    }
+
+    /// Nothing that the statement writes is [`Held`](crate::Held) in memory: what is stays, however
+    /// often this is written.
+    pub const fn held_nowhere(mut self) -> Self {
+        self.is_held_nowhere = true;
         self
     }
 }

@@ -264,8 +264,11 @@ impl Vault {
         &self,
         name: &ConnectionName,
     ) -> Result<Option<Connection>, StoreError> {
-        let row = connections::find(self.storage(), self.tenant(), name).await?;
-        row.map(Connection::from_row).transpose()
+        let read = async |name: &ConnectionName| {
+            let row = connections::find(self.storage(), self.tenant(), name).await?;
+            row.map(Connection::from_row).transpose()
+        };
+        self.0.connections.find(self.storage(), name.clone(), read).await
     }
 
     /// Every connection, by name.

@@ -18,10 +18,10 @@ mod token;
 
 use std::sync::Arc;
 
-use behalf_core::{Clock, Rng, TenantId, Timestamp, new_ulid};
+use behalf_core::{Clock, ConnectionName, Rng, TenantId, Timestamp, new_ulid};
 use behalf_crypto::envelope::Keyring;
 use behalf_egress::Egress;
-use behalf_store::{Committed, Storage, StoreError, UnitOfWork};
+use behalf_store::{Committed, Held, Storage, StoreError, UnitOfWork};
 use tokio_util::task::TaskTracker;
 
 pub use account::{Account, AccountStatus, Disconnected, Revocation};
@@ -49,6 +49,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     egress: Egress,
     redirect_uri: String,
+    connections: Held<ConnectionName, Connection>,
     flights: refresh::Flights,
     tasks: TaskTracker,
 }
@@ -83,6 +84,7 @@ impl Vault {
             keyring: parts.keyring,
             egress: parts.egress,
             redirect_uri: parts.redirect_uri,
+            connections: Held::default(),
             flights: refresh::Flights::default(),
             tasks: TaskTracker::new(),
         }))

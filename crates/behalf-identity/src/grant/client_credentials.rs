@@ -1,6 +1,6 @@
 //! `client_credentials` (RFC 6749 §4.4): a client for itself, as far as it was granted.
 
-use behalf_core::{Actor, Secret};
+use behalf_core::{Actor, ClientId, Secret};
 use behalf_store::StoreError;
 use behalf_store::identity::access;
 use serde::{Deserialize, Serialize};
@@ -33,15 +33,18 @@ impl Identity {
         client: &Client,
         audience: &str,
     ) -> Result<Option<ClientGrantSettings>, StoreError> {
-        let settings =
-            access::find_client_grant(self.storage(), self.tenant(), &client.client_id, audience)
-                .await?;
-        settings
-            .map(|text| {
-                serde_json::from_str(&text)
-                    .map_err(|_| StoreError::Corrupt { what: "client_grants.settings".into() })
-            })
-            .transpose()
+        let read = async |(client_id, audience): &(ClientId, String)| {
+            let (storage, tenant) = (self.storage(), self.tenant());
+            let settings = access::find_client_grant(storage, tenant, client_id, audience).await?;
+            settings
+                .map(|text| {
+                    serde_json::from_str(&text)
+                        .map_err(|_| StoreError::Corrupt { what: "client_grants.settings".into() })
+                })
+                .transpose()
+        };
+        let key = (client.client_id.clone(), audience.to_owned());
+        self.0.held.client_grants.find(self.storage(), key, read).await
     }
 
     /// Issues a token for the client itself.

@@ -186,6 +186,7 @@ pub fn require_live_family(tenant: &TenantId, family_id: &str, now: Timestamp) -
     .bind(family_id)
     .bind(now)
     .expect_rows(1, "family is revoked")
+    .held_nowhere()
 }
 
 /// Stores a refresh token.
@@ -205,6 +206,7 @@ pub fn insert_refresh_token(
     .bind(family_id)
     .bind(now)
     .bind(expires_at)
+    .held_nowhere()
 }
 
 /// The refresh token with that hash, used or not.
@@ -247,4 +249,5 @@ pub fn use_refresh_token(
     .bind(now)
     .bind(sealed_successor)
     .expect_rows(1, "refresh token was used")
+    .held_nowhere()
 }

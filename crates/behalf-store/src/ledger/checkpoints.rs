@@ -30,6 +30,7 @@ pub fn insert(tenant: &TenantId, project: &ProjectId, checkpoint: &CheckpointRow
     .bind(checkpoint.size)
     .bind(&checkpoint.note)
     .bind(checkpoint.signed_at)
+    .held_nowhere()
 }
 
 /// The latest checkpoint of at most `size_max` leaves.

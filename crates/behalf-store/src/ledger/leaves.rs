@@ -53,6 +53,7 @@ pub fn insert(tenant: &TenantId, leaf: &LeafRow) -> Statement {
     .bind(&leaf.actor)
     .bind(leaf.at)
     .bind(&leaf.entry)
+    .held_nowhere()
     .or_conflict("leaf exists")
 }
 

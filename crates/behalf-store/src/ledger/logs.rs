@@ -59,6 +59,7 @@ pub fn advance(
     .bind(to)
     .bind(peaks)
     .expect_rows(1, "head moved")
+    .held_nowhere()
 }
 
 /// The project's log.

@@ -25,6 +25,7 @@ pub fn put(
     .bind(level)
     .bind(tile_index)
     .bind(hashes)
+    .held_nowhere()
 }
 
 /// The hashes of a tile.

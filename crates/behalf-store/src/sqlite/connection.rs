@@ -14,8 +14,8 @@ use crate::value::{Row, Value};
 
 /// Prepared statements kept by each connection.
 const STATEMENT_CACHE: usize = 256;
-/// Pages (of 4 KiB) that the log may hold before a commit checkpoints it.
-const AUTOCHECKPOINT_PAGES: i64 = 4000;
+/// Pages (of 4 KiB) that the log may hold before a commit moves them, should it come so far.
+const AUTOCHECKPOINT_PAGES: i64 = 16_000;
 
 pub(super) fn open_writer(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -46,10 +46,19 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 pub(super) fn open_reader(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
+    let connection = open_checkpointer(path, options)?;
+    connection.pragma_update(None, "query_only", true).map_err(|e| driver(&e))?;
+    Ok(connection)
+}
+
+/// For the thread that moves the log's pages.
+pub(super) fn open_checkpointer(
+    path: &Path,
+    options: SqliteOptions,
+) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags, options)?;
     set_up(&connection, options)?;
-    connection.pragma_update(None, "query_only", true).map_err(|e| driver(&e))?;
     Ok(connection)
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::connection::{self, Failure};
 use crate::error::StoreError;
 use crate::unit::{Committed, UnitOfWork, resolve};
@@ -26,7 +27,12 @@ type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 
 /// Serves `queue` until it is closed. It leaves by returning only, so a dropped reply always means
 /// that the unit was not acknowledged.
-pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups: &AtomicU64) {
+pub(super) fn run(
+    connection: Connection,
+    mut checkpoints: Checkpoints,
+    mut queue: mpsc::Receiver<Job>,
+    version: &AtomicU64,
+) {
     while let Some(job) = queue.blocking_recv() {
         let mut group = Vec::new();
         let mut closing = None;
@@ -41,10 +47,12 @@ pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups
             }
             next = if group.len() < GROUP { queue.try_recv().ok() } else { None };
         }
-        commit_group(&connection, group, groups);
+        commit_group(&connection, group, version);
+        checkpoints.after_group(&connection);
         if let Some(reply) = closing {
             queue.close();
             // Whoever waits may put another file in the database's place next.
+            checkpoints.close();
             drop(connection);
             if reply.send(()).is_err() {
                 tracing::debug!("nobody waits for the database to close");
@@ -54,10 +62,12 @@ pub(super) fn run(connection: Connection, mut queue: mpsc::Receiver<Job>, groups
     }
 }
 
-fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>, groups: &AtomicU64) {
+fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>, version: &AtomicU64) {
     if group.is_empty() {
         return;
     }
+    let statements = || group.iter().flat_map(|(unit, _reply)| &unit.statements);
+    let is_new = !statements().all(|statement| statement.is_held_nowhere);
     let mut done: Vec<(Reply, Result<Committed, StoreError>)> = Vec::with_capacity(group.len());
     let outcome = batch(connection, "BEGIN IMMEDIATE").and_then(|()| {
         for (unit, reply) in group {
@@ -80,7 +90,9 @@ fn commit_group(connection: &Connection, group: Vec<(UnitOfWork, Reply)>, groups
         }
     }
     // Whatever became of it, and before anybody hears: see `Storage::version`.
-    groups.fetch_add(1, Ordering::Release);
+    if is_new {
+        version.fetch_add(1, Ordering::Release);
+    }
     for (reply, result) in done {
         let result = match (&outcome, result) {
             (Err(group_error), Ok(_)) => Err(group_error.clone()),

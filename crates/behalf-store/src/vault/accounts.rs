@@ -283,6 +283,7 @@ pub fn touch(tenant: &TenantId, account_id: &str, now: Timestamp) -> Statement {
     .bind(account_id)
     .bind(now)
     .expect_rows(1, "account is gone")
+    .held_nowhere()
 }
 
 /// Forgets the account with its tokens; `Conflict("account is gone")` when it is not hers.

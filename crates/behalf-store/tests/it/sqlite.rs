@@ -1,8 +1,10 @@
 //! The embedded engine: the kit, and its files.
 
-use behalf_core::{DangerousSeededRng, TenantId, Timestamp};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use behalf_core::{Actor, DangerousSeededRng, Event, EventKind, TenantId, Timestamp};
 use behalf_store::identity::users;
-use behalf_store::{SqliteOptions, Storage, StoreError, UnitOfWork};
+use behalf_store::{Held, SqliteOptions, Storage, StoreError, UnitOfWork};
 
 use crate::conformance;
 
@@ -74,6 +76,59 @@ async fn the_version_changes_with_every_write_and_with_nothing_else() {
         versions.push(version);
     }
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+#[tokio::test]
+async fn what_is_held_is_read_again_after_a_write_and_not_after_one_of_what_is_held_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant: TenantId = "default".parse().unwrap();
+    let storage = open(dir.path()).unwrap();
+    let rng = DangerousSeededRng::new(1);
+    let now = Timestamp::from_secs(1);
+    let held = Held::<String, i64>::default();
+    let reads = AtomicU32::new(0);
+    let ask = async || {
+        let read = async |name: &String| {
+            reads.fetch_add(1, Ordering::Relaxed);
+            let row = users::find_failures(&storage, &tenant, name, "::1").await?;
+            Ok::<_, StoreError>(row.map(|row| row.failures))
+        };
+        held.find(&storage, "ann".to_owned(), read).await.unwrap()
+    };
+    assert_eq!((ask().await, ask().await), (None, None));
+    assert_eq!(reads.load(Ordering::Relaxed), 2, "what is absent is looked for each time");
+    for count in 1..4 {
+        let mut unit = UnitOfWork::new(now, &rng);
+        unit.add(users::count_failure(&tenant, "ann", "::1", Timestamp::from_secs(0), now));
+        storage.commit(unit).await.unwrap();
+        let mut unit = UnitOfWork::new(now, &rng);
+        unit.record(&Event::new(&tenant, EventKind::TenantCreated, Actor::System));
+        assert_eq!(ask().await, Some(count));
+        storage.commit(unit).await.unwrap();
+        assert_eq!(ask().await, Some(count));
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 5, "once after each write");
+}
+
+#[tokio::test]
+async fn what_the_log_holds_moves_into_the_database_while_the_store_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant: TenantId = "default".parse().unwrap();
+    let storage = open(dir.path()).unwrap();
+    let file = dir.path().join("behalf.db");
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let (before, rng) = (length(), DangerousSeededRng::new(1));
+    // It is looked at after some commits; without that it would move after far more pages.
+    for turn in 0..10_000 {
+        let now = Timestamp::from_secs(turn);
+        let mut unit = UnitOfWork::new(now, &rng);
+        unit.record(&Event::new(&tenant, EventKind::TenantCreated, Actor::System));
+        storage.commit(unit).await.unwrap();
+        if length() > before {
+            return;
+        }
+    }
+    panic!("nothing has moved");
 }
 
 #[tokio::test]
