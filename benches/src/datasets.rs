@@ -158,7 +158,7 @@ async fn over_the_wire(
     let dir = tempfile::tempdir()?;
     let server = match &wanted.target {
         Some(_) => None,
-        None => Some(Server::start(dir.path(), SETUP).await?),
+        None => Some(Server::start_apart(dir.path(), SETUP).await?),
     };
     let target = match (&wanted.target, &server) {
         (Some(target), _) => target.clone(),
@@ -169,9 +169,6 @@ async fn over_the_wire(
         },
         (None, None) => anyhow::bail!("nobody to ask"),
     };
-    if let Some(server) = &server {
-        server.keep_apart()?;
-    }
     let Scenario { name, model, tuples, question, context } = scenario;
     let store = Store::create(&target, &format!("bench {name}"), model, context).await?;
     fill(report, name, &store, tuples).await?;

@@ -52,8 +52,7 @@ fga:
 
 pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let server = Server::start(dir.path(), SETUP).await?;
-    server.keep_apart()?;
+    let server = Server::start_apart(dir.path(), SETUP).await?;
     let address = server.address.clone();
     fill(&address).await?;
     checks(report, &address).await?;

@@ -25,12 +25,29 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on `dir` with what `setup` says, and waits until it answers.
     pub(crate) async fn start(dir: &Path, setup: &str) -> anyhow::Result<Self> {
+        Self::start_as(Command::new(std::env::current_exe()?), dir, setup).await
+    }
+
+    /// As [`Self::start`], on the first core, which is all that the server knows of, and kept apart
+    /// from the load.
+    pub(crate) async fn start_apart(dir: &Path, setup: &str) -> anyhow::Result<Self> {
+        if cores() < 2 {
+            return Self::start(dir, setup).await;
+        }
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(std::env::current_exe()?);
+        let this = Self::start_as(command, dir, setup).await?;
+        keep_apart(&[this.id()])?;
+        Ok(this)
+    }
+
+    async fn start_as(mut command: Command, dir: &Path, setup: &str) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let file = dir.join("setup.yaml");
         std::fs::write(&file, setup)?;
         let log = std::fs::File::create(dir.join("server.log"))?;
         let begun = Instant::now();
-        let process = Command::new(std::env::current_exe()?)
+        let process = command
             .args(["serve", "--http", &address, "--data"])
             .arg(dir.join("data"))
             .arg("--apply")
@@ -62,11 +79,6 @@ impl Server {
 
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
-    }
-
-    /// Keeps the load off this server's core.
-    pub(crate) fn keep_apart(&self) -> anyhow::Result<()> {
-        keep_apart(&[self.id()])
     }
 
     /// Stops the server in order, and waits until it has ended.
@@ -109,15 +121,25 @@ pub(crate) fn cpu_of(process: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks * 10))
 }
 
-/// Gives these processes the first core and the load the others, so that figures are for one core
-/// and neither waits for the other. Needs Linux's `taskset` and two cores; says so otherwise.
-pub(crate) fn keep_apart(servers: &[u32]) -> anyhow::Result<()> {
+/// How many cores there are; one where processes cannot be kept on theirs, which it says.
+fn cores() -> usize {
     // Counted before the first move, after which this process has fewer.
-    static CORES: LazyLock<usize> =
-        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let cores = *CORES;
-    if cores < 2 || Command::new("taskset").arg("-V").output().is_err() {
+    static CORES: LazyLock<usize> = LazyLock::new(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if cores > 1 && Command::new("taskset").arg("-V").output().is_ok() {
+            return cores;
+        }
         eprintln!("server and load share the cores: `taskset` or a second core is missing");
+        1
+    });
+    *CORES
+}
+
+/// Gives these processes the first core and the load the others, so that figures are for one core
+/// and neither waits for the other. Needs Linux's `taskset` and two cores.
+pub(crate) fn keep_apart(servers: &[u32]) -> anyhow::Result<()> {
+    let cores = cores();
+    if cores < 2 {
         return Ok(());
     }
     let others = format!("1-{}", cores - 1);
