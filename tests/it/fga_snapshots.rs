@@ -1,6 +1,8 @@
 //! Snapshot files of FGA stores: what is read from a file and the log's tail is what the whole log
 //! says, and a file that the log does not bear out is never believed.
 
+mod times;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use behalf_authz::engine::{
     SnapshotReader, TupleKey, WriteRequest,
 };
 use behalf_authz::{Author, Authz, AuthzParts, Query, TupleFilter};
-use behalf_core::{Actor, ManualClock, TenantId};
+use behalf_core::{Actor, ManualClock, TenantId, Timestamp};
 use behalf_crypto::SystemRng;
 use behalf_store::{SqliteOptions, Storage};
 use behalf_tests::START;
@@ -37,12 +39,14 @@ pub(crate) const ACTOR: Actor = Actor::Anonymous;
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) storage: Storage,
+    clock: Arc<ManualClock>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { storage: database(folder.path()), folder }
+        let (storage, clock) = (database(folder.path()), Arc::new(ManualClock::new(START)));
+        Self { folder, storage, clock }
     }
 
     pub(crate) async fn open(&self) -> Authz {
@@ -50,12 +54,13 @@ impl World {
     }
 
     async fn open_within(&self, memory_bytes: u64) -> Authz {
-        open(&self.storage, Some(self.folder.path().join("fga")), memory_bytes).await
+        let snapshots = Some(self.folder.path().join("fga"));
+        open_at(&self.clock, &self.storage, snapshots, memory_bytes).await
     }
 
     /// A service that knows of no files.
     pub(crate) async fn replayed(&self) -> Authz {
-        open(&self.storage, None, PLENTY).await
+        open_at(&self.clock, &self.storage, None, PLENTY).await
     }
 
     fn file(&self, store: &str) -> PathBuf {
@@ -67,14 +72,19 @@ pub(crate) fn database(folder: &Path) -> Storage {
     Storage::open_sqlite(folder, SqliteOptions::default(), START).unwrap()
 }
 
-pub(crate) async fn open(
+pub(crate) async fn open(storage: &Storage, snapshots: Option<PathBuf>, memory_bytes: u64) -> Authz {
+    open_at(&Arc::new(ManualClock::new(START)), storage, snapshots, memory_bytes).await
+}
+
+async fn open_at(
+    clock: &Arc<ManualClock>,
     storage: &Storage,
     snapshots: Option<PathBuf>,
     memory_bytes: u64,
 ) -> Authz {
     let parts = AuthzParts {
         storage: storage.clone(),
-        clock: Arc::new(ManualClock::new(START)),
+        clock: Arc::<ManualClock>::clone(clock),
         rng: Arc::new(SystemRng),
         tenant: TenantId::default_tenant(),
         snapshots,

@@ -161,7 +161,7 @@ impl Authz {
                 Ok(LogEntry {
                     revision: row.revision,
                     at: row.at,
-                    actor: actor_of(&row)?,
+                    actor: actor_of(&row.actor)?,
                     changes: changes(&row)?,
                     reason: row.reason,
                 })
@@ -200,9 +200,8 @@ fn changes(row: &FgaLogRow) -> Result<Vec<Change>, StoreError> {
         .map_err(|_| StoreError::Corrupt { what: "fga_log.changes".to_owned() })
 }
 
-pub(crate) fn actor_of(row: &FgaLogRow) -> Result<Actor, StoreError> {
-    serde_json::from_str(&row.actor)
-        .map_err(|_| StoreError::Corrupt { what: "fga_log.actor".to_owned() })
+pub(crate) fn actor_of(json: &str) -> Result<Actor, StoreError> {
+    serde_json::from_str(json).map_err(|_| StoreError::Corrupt { what: "fga_log.actor".to_owned() })
 }
 
 fn concerns(change: &Change, object_type: &str) -> bool {
@@ -223,7 +222,7 @@ fn change_of(change: Change, row: &FgaLogRow) -> Result<TupleChange, StoreError>
         is_delete,
         at: row.at,
         revision: row.revision,
-        actor: actor_of(row)?,
+        actor: actor_of(&row.actor)?,
         reason: row.reason.clone(),
         txn: row.txn.clone(),
     })

@@ -9,6 +9,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +26,11 @@ use thiserror::Error;
 use crate::store::is_ulid;
 
 const SUFFIX: &str = "snapshot";
-/// What a file is called until it is whole.
+/// The times of the tuples' writing, which `times.rs` keeps.
+const TIMES: &str = "times";
+/// What files are called until they are whole.
 const UNFINISHED: &str = "unfinished";
+const UNFINISHED_TIMES: &str = "unfinished-times";
 
 /// What a snapshot is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,13 +79,19 @@ impl SnapshotFiles {
         is_ulid(store_id).then(|| self.folder.join(format!("{store_id}.{SUFFIX}")))
     }
 
+    /// Where the times of a store's tuples are.
+    pub(crate) fn times_path(&self, store_id: &str) -> Option<PathBuf> {
+        self.path(store_id).map(|path| path.with_extension(TIMES))
+    }
+
     /// How long a store's file is; 0 when there is none.
     pub(crate) fn length(&self, store_id: &str) -> u64 {
         let path = self.path(store_id);
         path.and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())
     }
 
-    /// The store's version in its file, if there is a file that the log bears out.
+    /// The store's version in its file, if there is a file that the log bears out and whose revision
+    /// is wanted.
     ///
     /// # Errors
     /// When the database cannot be asked.
@@ -90,12 +100,14 @@ impl SnapshotFiles {
         storage: &Storage,
         store_id: &str,
         created_at: Timestamp,
+        wanted: RangeInclusive<i64>,
     ) -> Result<Option<(Snapshot, String)>, StoreError> {
         let Some(path) = self.path(store_id).filter(|path| path.exists()) else {
             return Ok(None);
         };
         let began = Instant::now();
         let outcome = match self.open(&path, store_id, created_at) {
+            Ok((origin, _)) if !wanted.contains(&origin.revision) => return Ok(None),
             Ok((origin, reader)) => {
                 let (tenant, revision) = (&self.tenant, origin.revision);
                 let txn = fga::find_log_txn(storage, tenant, store_id, revision).await?;
@@ -155,8 +167,7 @@ impl SnapshotFiles {
         if is_of_store { Ok((origin, reader)) } else { Err(Refused::AnotherStore) }
     }
 
-    /// Writes a store's file in place of the one before; after a crash there is the one or the other.
-    /// True if it was written.
+    /// Writes a store's file in place of the one before. True if it was written.
     pub(crate) async fn write(self: &Arc<Self>, origin: Origin, snapshot: Arc<Snapshot>) -> bool {
         let this = Arc::clone(self);
         let store_id = origin.store_id.clone();
@@ -175,32 +186,41 @@ impl SnapshotFiles {
 
     fn write_now(&self, origin: &Origin, snapshot: &Snapshot) -> Result<(), Refused> {
         let Some(path) = self.path(&origin.store_id) else { return Err(Refused::NoLabel) };
+        let label = serde_json::to_string(origin).map_err(io::Error::from)?;
+        self.replace(&path, |file| snapshot.write_to(&label, file)).map_err(Refused::Io)
+    }
+
+    /// Puts a file that `fill` writes in the place of the one before; after a crash there is the one
+    /// or the other.
+    pub(crate) fn replace(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let unfinished = path.with_extension(UNFINISHED);
+        let is_times = path.extension().is_some_and(|extension| extension == TIMES);
+        let unfinished = if is_times { UNFINISHED_TIMES } else { UNFINISHED };
+        let unfinished = path.with_extension(unfinished);
         let write = || -> io::Result<()> {
-            let label = serde_json::to_string(origin)?;
             let mut file = OpenOptions::new()
                 .create(true)
                 .truncate(true)
                 .write(true)
                 .mode(0o600)
                 .open(&unfinished)?;
-            snapshot.write_to(&label, &mut file)?;
+            fill(&mut file)?;
             file.flush()?;
             file.sync_all()?;
-            std::fs::rename(&unfinished, &path)?;
+            std::fs::rename(&unfinished, path)?;
             // The name itself must survive a power cut too.
             File::open(&self.folder)?.sync_all()
         };
-        write().map_err(|error| {
-            remove(&unfinished);
-            Refused::Io(error)
-        })
+        write().inspect_err(|_| remove(&unfinished))
     }
 
-    /// Removes a store's file, if there is one.
+    /// Removes a store's files, if there are any.
     pub(crate) fn remove(&self, store_id: &str) {
-        if let Some(path) = self.path(store_id) {
+        for path in [self.path(store_id), self.times_path(store_id)].into_iter().flatten() {
             remove(&path);
         }
     }
@@ -216,8 +236,10 @@ impl SnapshotFiles {
             let store_id = path.file_stem().and_then(|stem| stem.to_str());
             let Some(store_id) = store_id.filter(|store_id| is_ulid(store_id)) else { continue };
             let is_gone = match extension {
-                Some(UNFINISHED) => true,
-                Some(SUFFIX) => fga::find_store(storage, &self.tenant, store_id).await?.is_none(),
+                Some(UNFINISHED | UNFINISHED_TIMES) => true,
+                Some(SUFFIX | TIMES) => {
+                    fga::find_store(storage, &self.tenant, store_id).await?.is_none()
+                }
                 _ => false,
             };
             if is_gone {

@@ -54,6 +54,7 @@ pub use write::{Author, PlannedWrite};
 use files::SnapshotFiles;
 use loads::Loads;
 use memory::OpenStores;
+use past::Past;
 use state::OpenStore;
 
 /// The authorization service of one tenant; clones share it.
@@ -90,6 +91,8 @@ struct Inner {
     /// What every question may cost.
     limits: Limits,
     loads: Loads,
+    /// The version of long ago that was asked for last.
+    past: tokio::sync::Mutex<Option<Past>>,
 }
 
 impl Authz {
@@ -105,8 +108,8 @@ impl Authz {
             files.tidy(&storage).await?;
         }
         let open = OpenStores::new(memory_bytes);
-        let loads = Loads::default();
-        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, limits, loads })))
+        let (loads, past) = (Loads::default(), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Inner { storage, clock, rng, tenant, files, open, limits, loads, past })))
     }
 
     /// Saves every store in memory, so that the next start has little to read. To be called when

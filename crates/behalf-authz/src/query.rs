@@ -1,7 +1,6 @@
 //! Questions: each answered on one version of the store.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use behalf_core::{Page, Timestamp};
@@ -212,16 +211,12 @@ impl Authz {
         let snapshot = Arc::clone(&store.view().snapshot);
         let page = read_page(&snapshot, filter, limit, after)?;
         let revision = snapshot.revision().0;
-        let mut times = store.times.lock().await;
-        let until = i64::try_from(revision).unwrap_or(i64::MAX);
-        times.follow(self.storage(), self.tenant(), store_id, until).await?;
-        store.times_bytes.store(times.bytes(), Ordering::Relaxed);
+        let written = self.written(&store, &page.items, revision).await?;
         // A tuple deleted meanwhile has lost its time; it was there a moment ago.
         let now = self.now();
-        let timed = page.map(|tuple| {
-            let time = times.find(&tuple.delete_key()).map_or(now, |(time, _)| time);
-            (tuple, time)
-        });
+        let times = written.into_iter().map(|row| row.map_or(now, |row| row.at));
+        let items = page.items.into_iter().zip(times).collect();
+        let timed = Page { items, next: page.next };
         Ok((timed, revision))
     }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use behalf_core::{Clock, TenantId, Timestamp};
-use behalf_fga::{AuthorizationModel, Change, FgaStore, History, Revision, Snapshot, StoreModel};
+use behalf_fga::{
+    AuthorizationModel, Change, DeleteKey, FgaStore, History, Revision, Snapshot, StoreModel,
+};
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
 use tokio::sync::{Notify, OwnedMutexGuard};
@@ -46,7 +48,7 @@ pub(crate) struct OpenStore {
     /// Writes that wait for their commit.
     pub(crate) group: Group,
     view: RwLock<Arc<View>>,
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     head: HeadReads,
     /// Tells those who wait for a revision.
     pub(crate) published: Notify,
@@ -202,6 +204,17 @@ impl Writer {
         self.bind(&model_id)
     }
 
+    /// Goes on from a version that was read back, and the commit of its last write.
+    pub(crate) fn go_on_from(&mut self, (snapshot, txn): (Snapshot, String)) {
+        self.fga = FgaStore::from_snapshot(snapshot);
+        self.txn = txn.into();
+    }
+
+    /// True if its last write was a part of this commit.
+    pub(crate) fn is_at(&self, txn: &str) -> bool {
+        *self.txn == *txn
+    }
+
     /// Goes on as a fork that has come further.
     pub(crate) fn take_over(&mut self, fork: Self) {
         let Self { fga, txn, changes, .. } = fork;
@@ -268,10 +281,9 @@ impl OpenStore {
         let created_at = row.ok_or(AuthzError::StoreNotFound)?.created_at;
         let mut writer = Writer::new();
         if let Some(files) = files
-            && let Some((snapshot, txn)) = files.read(storage, store_id, created_at).await?
+            && let Some(read) = files.read(storage, store_id, created_at, 0..=i64::MAX).await?
         {
-            writer.fga = FgaStore::from_snapshot(snapshot);
-            writer.txn = txn.into();
+            writer.go_on_from(read);
         }
         let saved = Saved { revision: writer.revision(), ..Saved::default() };
         catch_up(storage, tenant, store_id, &mut writer).await?;
@@ -281,6 +293,7 @@ impl OpenStore {
         let mut history =
             History::new(HISTORY_VERSIONS, HISTORY_AGE_MICROS).with_max_changes(HISTORY_CHANGES);
         history.push_after(writer.fga.snapshot(), clock.now().as_micros(), writer.changes);
+        let times = WriteTimes::new(storage, tenant, store_id, created_at, files);
         let view = writer.view();
         let measured = Mutex::new((measure(&view.snapshot), view.changes));
         let view = RwLock::new(Arc::new(view));
@@ -293,7 +306,7 @@ impl OpenStore {
             created_at,
             head: HeadReads::default(),
             published: Notify::new(),
-            times: tokio::sync::Mutex::default(),
+            times: tokio::sync::Mutex::new(times),
             history: Mutex::new(history),
             clock: Arc::clone(clock),
             tenant: tenant.clone(),
@@ -366,12 +379,18 @@ impl OpenStore {
     pub(crate) async fn save_to_leave(&self) {
         let is_little = self.changes_since_save() < self.part_of_it(SAVE_TO_LEAVE_PART);
         if !is_little || self.saved.lock().await.revision == 0 {
-            self.save().await;
+            self.save_snapshot().await;
         }
+        self.save_times().await;
+    }
+
+    async fn save(&self) {
+        self.save_snapshot().await;
+        self.save_times().await;
     }
 
     /// Writes the newest version into the store's snapshot file, if it is not there yet.
-    async fn save(&self) {
+    async fn save_snapshot(&self) {
         let Some(files) = &self.files else { return };
         let mut saved = self.saved.lock().await;
         let view = self.view();
@@ -393,9 +412,40 @@ impl OpenStore {
         self.saved_changes.store(view.changes, Ordering::SeqCst);
     }
 
+    async fn save_times(&self) {
+        let revision = self.view().revision();
+        let mut times = self.times.lock().await;
+        times.save(revision).await;
+        self.times_bytes.store(times.bytes(), Ordering::Relaxed);
+    }
+
+    /// At which revision each tuple was written, as of `revision` at least; nothing for one that is
+    /// not there any more.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) async fn written_at(
+        self: &Arc<Self>,
+        tuples: Vec<DeleteKey>,
+        revision: i64,
+    ) -> Result<Vec<Option<i64>>, StoreError> {
+        let store = Arc::clone(self);
+        // To its end even if the caller goes: what was read would be lost.
+        let task = tokio::spawn(async move {
+            let mut times = store.times.lock().await;
+            let found = times.find(tuples, revision).await;
+            store.times_bytes.store(times.bytes(), Ordering::Relaxed);
+            found
+        });
+        task.await.unwrap_or_else(|_panicked| {
+            Err(StoreError::Internal { reason: "a look at times ended early".to_owned() })
+        })
+    }
+
     /// Removes the snapshot file of a store that was deleted, for good.
     pub(crate) async fn unsave(&self) {
         self.saved.lock().await.is_gone = true;
+        self.times.lock().await.give_up();
         if let Some(files) = &self.files {
             files.remove(&self.store_id);
         }

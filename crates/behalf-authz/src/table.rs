@@ -1,18 +1,18 @@
 //! Tuples as a table for people: filtered, in pages, with who wrote each, when and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use behalf_core::{Actor, Timestamp};
 use behalf_fga::{Change, Snapshot, TupleFilter, TupleKey};
-use behalf_store::fga;
+use behalf_store::StoreError;
+use behalf_store::fga::{self, FgaWriteRow};
 
 use crate::Authz;
 use crate::changes::actor_of;
 use crate::error::AuthzError;
 use crate::query::{decode_token, encode_token};
-use crate::state::Writer;
+use crate::state::{OpenStore, Writer};
 use crate::write::Author;
 
 /// In a larger store nobody waits for the whole log to be read.
@@ -139,7 +139,8 @@ impl Authz {
         limit: usize,
         after: &str,
     ) -> Result<TuplePage, AuthzError> {
-        let snapshot = self.snapshot(store_id).await?;
+        let store = self.open_store(store_id).await?;
+        let snapshot = Arc::clone(&store.view().snapshot);
         let (filter, after) = (filter.clone(), after.to_owned());
         let read = Arc::clone(&snapshot);
         let page = tokio::task::spawn_blocking(move || {
@@ -147,17 +148,24 @@ impl Authz {
             Ok::<_, AuthzError>((items, next, filter.find(&read).count()))
         });
         let (items, next, count) = page.await.map_err(|_panicked| AuthzError::Contention)??;
-        let revision = i64::try_from(snapshot.revision().0).unwrap_or(i64::MAX);
         let total = snapshot.tuple_count();
         let written = match total {
-            0..=MAX_TUPLES => self.written(store_id, &items, revision).await?,
-            _ => BTreeMap::new(),
+            0..=MAX_TUPLES => self.written(&store, &items, snapshot.revision().0).await?,
+            _ => vec![None; items.len()],
         };
-        let rows = items
-            .into_iter()
-            .enumerate()
-            .map(|(index, tuple)| TupleRow { written: written.get(&index).cloned(), tuple });
-        Ok(TuplePage { rows: rows.collect(), next, count, total })
+        let rows = items.into_iter().zip(written).map(|(tuple, row)| {
+            let written = row.map(|row| {
+                let actor = actor_of(&row.actor)?;
+                Ok::<_, StoreError>(Written {
+                    at: row.at,
+                    revision: row.revision,
+                    actor,
+                    reason: row.reason,
+                })
+            });
+            Ok::<_, AuthzError>(TupleRow { written: written.transpose()?, tuple })
+        });
+        Ok(TuplePage { rows: rows.collect::<Result<_, _>>()?, next, count, total })
     }
 
     /// How many tuples the filter admits.
@@ -199,39 +207,22 @@ impl Authz {
         }
     }
 
-    /// How the tuples came about, by their place in the list.
-    async fn written(
+    /// The write that each tuple came about by; nothing for one that is not there any more.
+    pub(crate) async fn written(
         &self,
-        store_id: &str,
+        store: &Arc<OpenStore>,
         tuples: &[TupleKey],
-        revision: i64,
-    ) -> Result<BTreeMap<usize, Written>, AuthzError> {
-        let store = self.open_store(store_id).await?;
-        let mut times = store.times.lock().await;
-        times.follow(self.storage(), self.tenant(), store_id, revision).await?;
-        store.times_bytes.store(times.bytes(), Ordering::Relaxed);
-        let found: Vec<_> = tuples.iter().map(|tuple| times.find(&tuple.delete_key())).collect();
-        drop(times);
-        let mut authors: BTreeMap<i64, (Actor, String)> = BTreeMap::new();
-        let mut written = BTreeMap::new();
-        for (index, (at, revision)) in
-            found.into_iter().enumerate().filter_map(|(index, found)| Some((index, found?)))
-        {
-            let author = match authors.get(&revision) {
-                Some(known) => known.clone(),
-                None => {
-                    let before = revision.saturating_sub(1);
-                    let (storage, tenant) = (self.storage(), self.tenant());
-                    let rows = fga::list_log(storage, tenant, store_id, before, 1).await?;
-                    let Some(row) = rows.into_iter().next() else { continue };
-                    let found = (actor_of(&row)?, row.reason);
-                    authors.insert(revision, found.clone());
-                    found
-                }
-            };
-            let (actor, reason) = author;
-            written.insert(index, Written { at, revision, actor, reason });
-        }
-        Ok(written)
+        revision: u64,
+    ) -> Result<Vec<Option<FgaWriteRow>>, AuthzError> {
+        let keys = tuples.iter().map(TupleKey::delete_key).collect();
+        let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+        let at = store.written_at(keys, revision).await?;
+        let revisions: BTreeSet<i64> = at.iter().flatten().copied().collect();
+        let revisions: Vec<i64> = revisions.into_iter().collect();
+        let (storage, tenant) = (self.storage(), self.tenant());
+        let rows = fga::list_writes(storage, tenant, &store.store_id, &revisions).await?;
+        let by_revision: BTreeMap<i64, FgaWriteRow> =
+            rows.into_iter().map(|row| (row.revision, row)).collect();
+        Ok(at.into_iter().map(|at| by_revision.get(&at?).cloned()).collect())
     }
 }

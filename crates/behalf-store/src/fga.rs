@@ -1,10 +1,11 @@
 //! Rows and statements of fine-grained authorization: stores, models, the log of tuple writes.
 
 use behalf_core::{TenantId, Timestamp};
+use serde_json::Value as Json;
 
 use crate::error::StoreError;
 use crate::storage::Storage;
-use crate::unit::Statement;
+use crate::unit::{Sql, Statement};
 use crate::value::{Row, Value};
 
 /// A store.
@@ -63,6 +64,19 @@ pub struct FgaLogRow {
     pub reason: String,
     /// The commit that it was a part of.
     pub txn: String,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// Who made a write in a store's log, why and when, without what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FgaWriteRow {
+    /// Its revision.
+    pub revision: i64,
+    /// Who wrote, as JSON.
+    pub actor: String,
+    /// Why, in the writer's words; may be empty.
+    pub reason: String,
     /// When it happened.
     pub at: Timestamp,
 }
@@ -381,6 +395,39 @@ pub async fn list_log(
          WHERE tenant_id = $1 AND store_id = $2 AND revision > $3 ORDER BY revision LIMIT $4";
     let params: [Value; 4] = [tenant.into(), store_id.into(), revision.into(), limit.into()];
     storage.query(LIST, params).await?.into_iter().map(log).collect()
+}
+
+/// The writes with these revisions, in order; those that the log does not have are left out.
+///
+/// # Errors
+/// As [`Storage::query`].
+pub async fn list_writes(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    revisions: &[i64],
+) -> Result<Vec<FgaWriteRow>, StoreError> {
+    const LIST: Sql = Sql::each(
+        "SELECT revision, actor, reason, at FROM fga_log
+         WHERE tenant_id = $1 AND store_id = $2
+           AND revision IN (SELECT value FROM json_each($3)) ORDER BY revision",
+        "SELECT revision, actor, reason, at FROM fga_log
+         WHERE tenant_id = $1 AND store_id = $2
+           AND revision IN (SELECT json_array_elements_text($3::json)::bigint) ORDER BY revision",
+    );
+    if revisions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let params: [Value; 3] = [tenant.into(), store_id.into(), Json::from(revisions).into()];
+    let write = |mut row: Row| {
+        Ok(FgaWriteRow {
+            revision: row.take(0)?,
+            actor: row.take(1)?,
+            reason: row.take(2)?,
+            at: row.take(3)?,
+        })
+    };
+    storage.query(LIST, params).await?.into_iter().map(write).collect()
 }
 
 /// Appends a write: the head advances from `row.revision - 1`, or the unit is

@@ -79,6 +79,17 @@ async fn a_log_has_no_gaps_and_its_head_knows_each_commit(storage: &Storage) {
         let txn = fga::find_log_txn(storage, &tenant, "store", revision).await.unwrap();
         assert_eq!(txn.as_deref(), Some(row.txn.as_str()));
     }
+    let writes = async |revisions: &[i64]| {
+        fga::list_writes(storage, &tenant, "store", revisions).await.unwrap()
+    };
+    let found = writes(&[3, 9, 1, -1]).await;
+    assert_eq!(found.iter().map(|row| row.revision).collect::<Vec<_>>(), [1, 3]);
+    for row in &found {
+        let of_log = log.iter().find(|of| of.revision == row.revision).unwrap();
+        let expected = (&of_log.actor, &of_log.reason, of_log.at);
+        assert_eq!((&row.actor, &row.reason, row.at), expected);
+    }
+    assert_eq!(writes(&[]).await, []);
     for other in [0, 4, -1] {
         assert_eq!(head(other).await.seen_txn, "", "the log has no revision {other}");
         assert_eq!(fga::find_log_txn(storage, &tenant, "store", other).await.unwrap(), None);
