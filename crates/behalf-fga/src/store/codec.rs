@@ -270,7 +270,9 @@ fn read_snapshot<R: io::Read>(reader: &mut Reader<R>) -> Read<Snapshot> {
     thread::scope(|scope| {
         let (sender, names) = mpsc::channel::<Arc<Names>>();
         // A name that comes twice would have two numbers.
-        let indexer = scope.spawn(move || names.into_iter().all(|names| names.fill_index()));
+        let index = move || names.into_iter().all(|names| names.fill_index());
+        let indexer = thread::Builder::new().spawn_scoped(scope, index);
+        let indexer = indexer.map_err(|error| SnapshotError::Unreadable(error.kind()))?;
         let read = read_parts(reader, sender);
         match indexer.join() {
             Ok(true) => read,

@@ -373,6 +373,33 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_names_are_found_once_they_are_indexed() {
+        let texts: Vec<String> = (0..150).map(|n| format!("näme {n}")).collect();
+        let read = |texts: &[String]| {
+            let mut names = Names::with_room_for(texts.len());
+            for page in texts.chunks(64) {
+                let lengths = page.iter().map(|name| u32::try_from(name.len()).unwrap());
+                assert!(names.push_page(&page.concat(), lengths));
+            }
+            names.fill_index().then_some(names)
+        };
+        let mut names = read(&texts).unwrap();
+        for (number, name) in (0..).zip(&texts) {
+            assert_eq!((names.find(name), names.name(number)), (Some(number), Some(&**name)));
+        }
+        assert_eq!((names.count(), names.find("absent")), (150, None));
+        assert_eq!((names.intern("another"), names.intern("näme 3")), (Some(150), Some(3)));
+        assert!(read(&[&texts[..], &texts[70..71]].concat()).is_none(), "a name twice");
+        let push = |text: &str, lengths: &[u32]| {
+            Names::with_room_for(9).push_page(text, lengths.iter().copied())
+        };
+        assert!(push("äb", &[2, 1]));
+        assert!(!push("äb", &[1, 2]), "a letter in two");
+        assert!(!push("äb", &[2]) && !push("äb", &[2, 2]) && !push("a", &[u32::MAX, 2]));
+        assert!(!push(&"a".repeat(65), &[1; 65]), "more than a page");
+    }
+
+    #[test]
     fn versions_that_were_given_up_leave_nothing_behind() {
         let mut names = Names::default();
         assert_eq!(names.intern("first"), Some(0));
