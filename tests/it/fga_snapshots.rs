@@ -72,7 +72,11 @@ pub(crate) fn database(folder: &Path) -> Storage {
     Storage::open_sqlite(folder, SqliteOptions::default(), START).unwrap()
 }
 
-pub(crate) async fn open(storage: &Storage, snapshots: Option<PathBuf>, memory_bytes: u64) -> Authz {
+pub(crate) async fn open(
+    storage: &Storage,
+    snapshots: Option<PathBuf>,
+    memory_bytes: u64,
+) -> Authz {
     open_at(&Arc::new(ManualClock::new(START)), storage, snapshots, memory_bytes).await
 }
 

@@ -110,7 +110,7 @@ async fn a_file_of_times_that_is_damaged_or_anothers_is_not_believed() {
     // Of a store that had another log: the other's revisions would be other times.
     let other = World::new();
     let theirs = history(&other, 5).await;
-    std::fs::copy(&file, other.file(&theirs).with_extension("times")).unwrap();
+    std::fs::write(other.file(&theirs).with_extension("times"), &whole).unwrap();
     let expected = times(&other.replayed().await, &theirs).await;
     assert_eq!(times(&other.open().await, &theirs).await, expected);
     // It goes with its store.
