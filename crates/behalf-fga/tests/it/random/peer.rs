@@ -242,6 +242,8 @@ fn may_differ(what: &str, ours: &str, theirs: &str) -> bool {
         // Whether a condition without its value, or the depth, matters to an answer.
         (_, VALIDATION | TOO_COMPLEX, _) | (_, _, VALIDATION | TOO_COMPLEX) => what != "model",
         ("list-objects", _, "internal_error") => true,
+        // OpenFGA finds no way into some relations whose operands wait for each other.
+        ("model", "true", "invalid_authorization_model") => true,
         _ => false,
     }
 }
@@ -371,7 +373,7 @@ impl Case {
             let object = format!("{name}:{id}");
             let filter = UserFilter { type_name: of, relation: userset };
             let list = ListUsersRequest { object: &object, relation, filter, request };
-            let ours = match snapshot.list_users(&self.bound, &list, &PageRequest::default()) {
+            let mut ours = match snapshot.list_users(&self.bound, &list, &PageRequest::default()) {
                 Ok(users) => Said::List(users.items.iter().map(User::to_string).collect()),
                 Err(error) => Said::error(&error),
             };
@@ -384,6 +386,15 @@ impl Case {
             // OpenFGA lists objects as well where usersets are asked for.
             if let (Said::List(users), Some(_)) = (&mut theirs, userset) {
                 users.retain(|user| user.contains('#'));
+            }
+            // Beside `user:*` it says nothing new who else is named.
+            let everybody = format!("{of}:*");
+            for said in [&mut ours, &mut theirs] {
+                if let Said::List(users) = said
+                    && users.contains(&everybody)
+                {
+                    *users = BTreeSet::from([everybody.clone()]);
+                }
             }
             let told = || self.describe(format!("users of {object}: {filter:?} {relation}"));
             tally.compare("list-users", (&ours, &theirs), told);
