@@ -52,7 +52,7 @@ fn words(rule: Rule) -> String {
         Rule::Role(resource, right) => format!("role {resource:?} {right:?}"),
         Rule::Bearer(api, scope) => format!("bearer {api:?} {scope}"),
         Rule::Api(scope) => format!("api {scope}"),
-        Rule::Fga(scope) => format!("fga {scope}"),
+        Rule::Fga(scope, right) => format!("fga {scope} {}", right.relation()),
     }
 }
 
@@ -184,7 +184,7 @@ async fn without_a_session_pages_lead_to_sign_in_and_apis_answer_401() {
                 let status = if is_read { StatusCode::FOUND } else { StatusCode::SEE_OTHER };
                 assert_eq!(came.status, status, "{line}");
             }
-            Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(_) => {
+            Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(..) => {
                 assert!(came.is_unauthenticated(), "{line}: {}", came.status);
             }
         }
@@ -195,7 +195,7 @@ async fn without_a_session_pages_lead_to_sign_in_and_apis_answer_401() {
 async fn a_forged_token_is_no_token_anywhere() {
     let server = start().await;
     for route in &server.server.rules {
-        if matches!(route.rule, Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(_)) {
+        if matches!(route.rule, Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(..)) {
             for forged in ["Bearer x", "Bearer e30.e30.e30", "Bearer ", "Basic d2ViOndlYg=="] {
                 let came = ask(&server, route, &[("authorization", forged)]).await;
                 assert!(came.is_unauthenticated(), "{forged}: {}: {}", line(route), came.status);
@@ -220,7 +220,7 @@ async fn a_session_reaches_what_its_roles_reach_and_nothing_else() {
                 }
                 Rule::Api(scope) => OwnApi::Behalf.person_may_hold(scope, &user),
                 // No cookie stands for a token there.
-                Rule::Bearer(..) | Rule::Fga(_) => false,
+                Rule::Bearer(..) | Rule::Fga(..) => false,
                 Rule::Public => continue,
             };
             let (line, cookie) = (line(route), browser.cookie_header());
@@ -274,8 +274,8 @@ async fn a_token_reaches_its_audience_and_its_scopes_and_nothing_else() {
                     Rule::Person | Rule::Role(..) => None,
                     Rule::Bearer(own, _) if own == api => Some(StatusCode::FORBIDDEN),
                     Rule::Api(_) if api == OwnApi::Behalf => Some(StatusCode::FORBIDDEN),
-                    Rule::Fga(_) if api == OwnApi::Fga => Some(StatusCode::FORBIDDEN),
-                    Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(_) => {
+                    Rule::Fga(..) if api == OwnApi::Fga => Some(StatusCode::FORBIDDEN),
+                    Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(..) => {
                         Some(StatusCode::UNAUTHORIZED)
                     }
                 };

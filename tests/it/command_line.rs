@@ -83,3 +83,24 @@ fn every_flag_has_its_variable() {
     visit(&behalf::cli::Cli::command(), &mut wrong);
     assert_eq!(wrong, Vec::<String>::new());
 }
+
+#[test]
+fn access_control_needs_its_store_and_its_model_and_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let (store, model) = ("--fga-access-control-store", "--fga-access-control-model");
+    for (args, said) in [
+        (&[store, id][..], "give both"),
+        (&[model, id], "give both"),
+        (&[store, id, model, id, "--fga-auth", "oidc,preshared"], "use --fga-auth oidc"),
+        (&[store, id, model, id, "--fga-auth", "none"], "use --fga-auth oidc"),
+        (&[store, id, model, id], "there is no FGA store `01ARZ3NDEKTSV4RRFFQ69G5FAV`"),
+    ] {
+        let mut command = behalf();
+        command.arg("serve").arg("--data").arg(dir.path().join("data"));
+        let output = command.args(["--http", "127.0.0.1:0"]).args(args).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{args:?}: {error}");
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+    }
+}

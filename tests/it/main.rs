@@ -30,6 +30,7 @@ mod documents;
 mod exchange;
 mod export;
 mod fga;
+mod fga_access;
 mod fga_cli;
 mod fga_copy;
 mod fga_extensions;

@@ -83,7 +83,7 @@ async fn the_document_asks_for_the_scope_that_the_server_asks_for() {
         let method = route.method.as_str().to_lowercase();
         let operation = &document["paths"][path_of(route)][method];
         let scope = match route.rule {
-            Rule::Bearer(_, scope) | Rule::Api(scope) | Rule::Fga(scope) => scope,
+            Rule::Bearer(_, scope) | Rule::Api(scope) | Rule::Fga(scope, _) => scope,
             Rule::Public | Rule::Person | Rule::Role(..) => continue,
         };
         assert_eq!(operation["security"][0]["token"][0], scope, "{}", route.path);

@@ -126,7 +126,7 @@ impl Caller {
             .uri(parts.collect::<Vec<_>>().join("/"))
             .header(header::HOST, "behalf.test");
         let request = match route.rule {
-            Rule::Fga(_) => request.header(header::AUTHORIZATION, KEY),
+            Rule::Fga(..) => request.header(header::AUTHORIZATION, KEY),
             Rule::Bearer(api, _) => request.header(header::AUTHORIZATION, self.bearer(api)),
             Rule::Api(_) => request.header(header::AUTHORIZATION, self.bearer(OwnApi::Behalf)),
             Rule::Public | Rule::Person | Rule::Role(..) => request

@@ -39,7 +39,7 @@ pub fn routes(context: &HttpContext) -> Routes {
 /// Whom the record names.
 fn actor(caller: &Caller) -> Actor {
     match caller {
-        Caller::Fga(caller) => caller.actor.clone(),
+        Caller::Fga(caller, _) => caller.actor.clone(),
         Caller::Project(machine) => machine.actor.clone(),
         Caller::Token(token, _) => Actor::Client {
             client_id: token.client_id.to_string(),

@@ -40,7 +40,7 @@ pub fn is_for_programs(route: &RouteRule) -> bool {
     match route.rule {
         Rule::Person | Rule::Role(..) => false,
         Rule::Public => !PAGES.iter().any(|page| route.path.starts_with(page)),
-        Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(_) => true,
+        Rule::Bearer(..) | Rule::Api(_) | Rule::Fga(..) => true,
     }
 }
 
@@ -83,7 +83,8 @@ fn guard(operation: &mut Map<String, Value>, route: &RouteRule, issuer: &Issuer)
             security.extend(project_scope(scope).map(|scope| json!({"presharedKey": [scope]})));
             (OwnApi::Behalf, security)
         }
-        Rule::Fga(scope) => {
+        Rule::Fga(scope, right) => {
+            operation.insert("x-access-control-relation".to_owned(), right.relation().into());
             (OwnApi::Fga, vec![json!({"token": [scope]}), json!({"presharedKey": [scope]})])
         }
     };

@@ -6,6 +6,7 @@
 //! committed with the events that record it, and only then published to readers; writes that arrive
 //! together share a commit.
 
+mod access;
 mod assertions;
 mod bulk;
 mod changes;
@@ -36,6 +37,7 @@ use behalf_core::{Clock, Rng, TenantId, Timestamp, new_ulid};
 use behalf_fga::Limits;
 use behalf_store::{Storage, UnitOfWork};
 
+pub use access::{Access, AccessControl, AccessControlError, ApiRight};
 pub use assertions::Assertion;
 pub use behalf_fga as engine;
 pub use behalf_fga::TupleFilter;

@@ -281,7 +281,8 @@ impl Authz {
                 let written = (actor.into(), text.as_str());
                 self.plan_model(unit, store_id, scratch, model, written)
             };
-            plan.changes.push(format!("write model of FGA store {}", entry.name));
+            plan.changes
+                .push(format!("write model of FGA store {} ({})", entry.name, row.model_id));
             scratch.add_model(row);
         }
         Ok(Some(bound))

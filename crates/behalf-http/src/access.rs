@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
+use behalf_authz::ApiRight;
 use behalf_core::Actor;
 use behalf_identity::{
-    AccessToken, FgaCaller, OwnApi, ProjectCaller, Resource, Right, Session, TokenError, User,
-    right,
+    AccessToken, FgaCaller, FgaPrincipal, OwnApi, ProjectCaller, Resource, Right, Session,
+    TokenError, User, right,
 };
 use behalf_store::StoreError;
 use http::header::{self, HeaderValue};
@@ -39,8 +40,10 @@ pub enum Rule {
     /// whoever is signed in in this browser and could have that scope (DESIGN §6). What a project
     /// keeps also opens to the project's own keys.
     Api(&'static str),
-    /// Whoever `--fga-auth` admits to `/stores`, with this scope, within the store of the path.
-    Fga(&'static str),
+    /// Whoever `--fga-auth` admits to `/stores`, with this scope, within the store of the path; and
+    /// where access control is on, the client must have this right. The handler asks for that one,
+    /// since by gRPC the store stands in the message.
+    Fga(&'static str, ApiRight),
 }
 
 /// A route as the rule table lists it.
@@ -61,8 +64,8 @@ pub enum Caller {
     Person(Session),
     /// The holder of an access token, and the person it is about.
     Token(AccessToken, Option<User>),
-    /// Whoever asks `/stores`.
-    Fga(Arc<FgaCaller>),
+    /// Whoever asks `/stores`, and the right that the route needs of her.
+    Fga(Arc<FgaCaller>, ApiRight),
     /// A machine with the key of a project.
     Project(ProjectCaller),
 }
@@ -155,7 +158,9 @@ pub(crate) async fn enforce(guard: &Guard, parts: &mut Parts) -> Result<(), Resp
         Rule::Role(resource, right) => admit_person(guard, parts, Some((resource, right))).await,
         Rule::Bearer(api, scope) => admit_bearer(guard, parts, api, scope).await,
         Rule::Api(scope) => admit_api(guard, parts, scope).await,
-        Rule::Fga(scope) => admit_fga(guard, parts, scope).await,
+        Rule::Fga(scope, right) => {
+            admit_fga(guard, parts, scope).await.map(|caller| Some(Caller::Fga(caller, right)))
+        }
     };
     match admitted {
         Ok(caller) => {
@@ -307,11 +312,11 @@ async fn admit_fga(
     guard: &Guard,
     parts: &Parts,
     scope: &'static str,
-) -> Result<Option<Caller>, Refusal> {
+) -> Result<Arc<FgaCaller>, Refusal> {
     if let Some(LocalCaller(actor)) = parts.extensions.get() {
         let (actor, scopes) = (actor.clone(), vec![scope.to_owned()]);
-        let caller = FgaCaller { actor, scopes, stores: None };
-        return Ok(Some(Caller::Fga(Arc::new(caller))));
+        let principal = FgaPrincipal::Local;
+        return Ok(Arc::new(FgaCaller { actor, principal, scopes, stores: None }));
     }
     let Services { identity, fga_auth, .. } = &*guard.context;
     let token = bearer_token(parts);
@@ -324,7 +329,8 @@ async fn admit_fga(
     let caller = match token {
         _ if fga_auth.none => {
             let (actor, scopes) = (Actor::Anonymous, vec![scope.to_owned()]);
-            Arc::new(FgaCaller { actor, scopes, stores: None })
+            let principal = FgaPrincipal::Nobody;
+            Arc::new(FgaCaller { actor, principal, scopes, stores: None })
         }
         None => return Err(Denial::Unauthenticated(None).into()),
         Some(token) => {
@@ -351,7 +357,7 @@ async fn admit_fga(
     if store_id.is_some_and(|store_id| !caller.may_reach(store_id)) {
         return Err(Denial::FgaStore.into());
     }
-    Ok(Some(Caller::Fga(caller)))
+    Ok(caller)
 }
 
 /// True if the host asked for is this machine or the issuer's: not a name that the owner of a web

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use behalf_agent::Agent;
-use behalf_authz::Authz;
+use behalf_authz::{AccessControl, Authz};
 use behalf_gate::Gate;
 use behalf_identity::Identity;
 use behalf_ledger::Ledger;
@@ -134,6 +134,8 @@ pub struct Services {
     pub fga_auth: FgaAuth,
     /// What one request may ask of it.
     pub fga_limits: FgaLimits,
+    /// Which store says what each client may ask of it, if one does.
+    pub fga_access_control: Option<AccessControl>,
     /// Connections, connected accounts and their tokens.
     pub vault: Vault,
     /// The verifiable log.

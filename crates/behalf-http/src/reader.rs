@@ -18,7 +18,7 @@ impl Caller {
             Self::Project(_) => {
                 Reader { user_id: None, sees_all: true, content: ContentRight::Withheld }
             }
-            Self::Token(_, None) | Self::Fga(_) => {
+            Self::Token(_, None) | Self::Fga(..) => {
                 Reader { user_id: None, sees_all: false, content: ContentRight::Withheld }
             }
         }
@@ -28,7 +28,7 @@ impl Caller {
     pub fn trace_project(&self) -> ProjectId {
         match self {
             Self::Project(machine) => machine.project.clone(),
-            Self::Person(_) | Self::Token(..) | Self::Fga(_) => ProjectId::default_project(),
+            Self::Person(_) | Self::Token(..) | Self::Fga(..) => ProjectId::default_project(),
         }
     }
 }

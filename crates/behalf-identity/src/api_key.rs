@@ -41,11 +41,24 @@ pub struct FgaKeyEntry {
     pub scopes: Vec<String>,
 }
 
+/// Who a caller of `/stores` is to access control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FgaPrincipal {
+    /// The client that a verified token was issued to (`azp`).
+    Client(String),
+    /// Somebody who holds the data folder, whom nothing is closed to.
+    Local,
+    /// No client: the holder of a preshared key, or anybody.
+    Nobody,
+}
+
 /// Who asks `/stores`, and how far she may reach.
 #[derive(Clone, Debug)]
 pub struct FgaCaller {
     /// For records.
     pub actor: Actor,
+    /// For access control.
+    pub principal: FgaPrincipal,
     /// Scopes.
     pub scopes: Vec<String>,
     /// The stores she may reach; `None` for all.
@@ -73,6 +86,7 @@ impl Identity {
             let reaches_all = settings.stores.iter().any(|store| store == "*");
             Ok(Some(Arc::new(FgaCaller {
                 actor: Actor::ApiKey { name: row.name },
+                principal: FgaPrincipal::Nobody,
                 scopes: settings.scopes,
                 stores: (!reaches_all).then_some(settings.stores),
             })))
@@ -125,7 +139,8 @@ impl Identity {
         };
         let actor = Actor::Client { client_id: token.client_id.to_string(), sub };
         let scopes = scopes.iter().map(str::to_owned).collect();
-        Ok(Ok((token, FgaCaller { actor, scopes, stores })))
+        let principal = FgaPrincipal::Client(token.client_id.to_string());
+        Ok(Ok((token, FgaCaller { actor, principal, scopes, stores })))
     }
 
     /// Adds the keys of a set-up file to `unit`; a key itself is written only when it is new.

@@ -32,7 +32,7 @@ use behalf_crypto::envelope::Keyring;
 use behalf_crypto::opaque;
 use behalf_store::{Held, Storage, UnitOfWork};
 
-pub use api_key::{FgaCaller, FgaKeyEntry, FgaKeySettings};
+pub use api_key::{FgaCaller, FgaKeyEntry, FgaKeySettings, FgaPrincipal};
 pub use audience::{Api, OwnApi, ResourceServerSettings, ScopeSettings};
 pub use authorize::{AuthorizationRequest, AuthorizeError, AuthorizeParams, Next, Prompt};
 pub use client::{

@@ -160,6 +160,19 @@ pub struct FgaLimitArgs {
     pub fga_max_checks_per_batch_check: Option<usize>,
 }
 
+/// Access control of `/stores`: what each client may ask is itself asked of a store. Without both,
+/// credentials and scopes alone decide.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AccessControlArgs {
+    /// The id of the store that says what each client may ask of `/stores`. Preshared keys open
+    /// nothing then.
+    #[arg(long, env = "BEHALF_FGA_ACCESS_CONTROL_STORE", value_name = "ID")]
+    pub fga_access_control_store: Option<String>,
+    /// The id of its model that is asked, whichever is the latest.
+    #[arg(long, env = "BEHALF_FGA_ACCESS_CONTROL_MODEL", value_name = "ID")]
+    pub fga_access_control_model: Option<String>,
+}
+
 /// `behalf serve`. What is not given here may stand in the configuration file.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -206,6 +219,9 @@ pub struct ServeArgs {
     /// What one request to `/stores` may ask.
     #[command(flatten)]
     pub fga_limits: FgaLimitArgs,
+    /// What each client may ask of `/stores`.
+    #[command(flatten)]
+    pub access_control: AccessControlArgs,
     /// A host on a private network to which addresses that users and clients supply may lead; may be
     /// repeated. Nothing fetches such addresses yet; the operator's own may always be private.
     #[arg(long, env = "BEHALF_ALLOW_PRIVATE_EGRESS", value_name = "HOST", value_delimiter = ',')]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use behalf_agent::ModelEndpoint;
+use behalf_authz::AccessControl;
 use behalf_core::Secret;
 use behalf_http::{FgaAuth, FgaLimits};
 use behalf_identity::Issuer;
@@ -31,6 +32,8 @@ struct FileConfig {
     apply: Vec<PathBuf>,
     fga_auth: Vec<String>,
     fga_memory_mb: Option<u64>,
+    fga_access_control_store: Option<String>,
+    fga_access_control_model: Option<String>,
     #[serde(flatten)]
     fga_limits: FgaLimitArgs,
     allow_private_egress: Vec<String>,
@@ -41,7 +44,7 @@ struct FileConfig {
     approval_lifetime: Option<u64>,
 }
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 27] = [
     "http",
     "tls",
     "tls-cert",
@@ -53,6 +56,8 @@ const KEYS: [&str; 25] = [
     "apply",
     "fga-auth",
     "fga-memory-mb",
+    "fga-access-control-store",
+    "fga-access-control-model",
     "fga-list-objects-max-results",
     "fga-list-objects-deadline",
     "fga-list-users-max-results",
@@ -97,6 +102,8 @@ pub struct Config {
     pub fga_memory_bytes: u64,
     /// See [`FgaLimitArgs`].
     pub fga_limits: FgaLimits,
+    /// See [`AccessControlArgs`](crate::cli::AccessControlArgs).
+    pub fga_access_control: Option<AccessControl>,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
     /// See [`WaitArgs::chat_hold`].
@@ -153,6 +160,10 @@ impl Config {
             fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
             fga_memory_bytes: fga_memory(args.fga_memory_mb.or(file.fga_memory_mb))?,
             fga_limits: fga::limits(args.fga_limits, file.fga_limits)?,
+            fga_access_control: fga::access_control(
+                args.access_control.fga_access_control_store.or(file.fga_access_control_store),
+                args.access_control.fga_access_control_model.or(file.fga_access_control_model),
+            )?,
             model: model(
                 args.model.model_url.or(file.model_url),
                 args.model.model_key.or(file.model_key),
@@ -186,6 +197,7 @@ impl Config {
             fga_auth: Vec::new(),
             fga_memory_bytes: fga_memory(None)?,
             fga_limits: FgaLimits::default(),
+            fga_access_control: None,
             model: model(model_url, model_key, name)?,
             chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
             approval_lifetime: lifetime(approval_lifetime)?,
@@ -221,10 +233,12 @@ impl Config {
     /// Who may ask `/stores`.
     ///
     /// # Errors
-    /// For an unknown mode, and for `none` while a listener can be reached from elsewhere.
+    /// For an unknown mode, for `none` while a listener can be reached from elsewhere, and for what
+    /// access control cannot tell apart.
     pub fn fga_auth(&self) -> anyhow::Result<FgaAuth> {
+        let is_controlled = self.fga_access_control.is_some();
         if self.fga_auth.is_empty() {
-            return Ok(FgaAuth::default());
+            return Ok(FgaAuth { preshared: !is_controlled, ..FgaAuth::default() });
         }
         let mut auth = FgaAuth { oidc: false, preshared: false, none: false };
         for mode in &self.fga_auth {
@@ -234,6 +248,12 @@ impl Config {
                 "none" => auth.none = true,
                 other => bail!("--fga-auth {other}: use oidc, preshared or none"),
             }
+        }
+        if is_controlled && (auth.preshared || auth.none) {
+            bail!(
+                "--fga-access-control-store asks what a client may do, and neither a preshared key \
+                 nor nobody is a client: use --fga-auth oidc"
+            );
         }
         let tls = self.tls.as_ref().map(|tls| tls.address.as_str());
         let is_local = is_loopback(&self.http) && tls.is_none_or(is_loopback);

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use behalf_agent::{Agent, AgentParts, ModelEndpoint};
 use behalf_authz::engine::Limits;
-use behalf_authz::{Authz, AuthzParts};
+use behalf_authz::{AccessControl, Authz, AuthzParts};
 use behalf_core::{Clock, Rng, Secret, TenantId};
 use behalf_crypto::envelope::RootKey;
 use behalf_egress::Egress;
@@ -51,6 +51,8 @@ pub struct ServerOptions {
     pub fga_auth: FgaAuth,
     /// What one request may ask of them.
     pub fga_limits: FgaLimits,
+    /// Which store says what each client may ask of them, if one does.
+    pub fga_access_control: Option<AccessControl>,
     /// The PostgreSQL database that holds the data; `None`: the embedded store in the folder.
     pub database: Option<Secret<String>>,
     /// The model that the agent asks.
@@ -71,6 +73,7 @@ impl ServerOptions {
             trusts_proxy: false,
             fga_auth: FgaAuth::default(),
             fga_limits: FgaLimits::default(),
+            fga_access_control: None,
             database: None,
             model: None,
             fga_memory_bytes: FGA_MEMORY_BYTES,
@@ -213,6 +216,7 @@ impl Server {
             traces: traces.clone(),
             fga_auth: options.fga_auth,
             fga_limits: options.fga_limits,
+            fga_access_control: options.fga_access_control,
             vault: vault.clone(),
             ledger: ledger.clone(),
             gate: gate.clone(),

@@ -83,7 +83,7 @@ fn mandate(context: &HttpContext, caller: &Caller) -> Option<Mandate> {
     match caller {
         Caller::Person(session) => Some(Mandate::of_session(session, agent)),
         Caller::Token(token, Some(_person)) => Mandate::of_token(token, agent),
-        Caller::Token(_, None) | Caller::Fga(_) | Caller::Project(_) => None,
+        Caller::Token(_, None) | Caller::Fga(..) | Caller::Project(_) => None,
     }
 }
 

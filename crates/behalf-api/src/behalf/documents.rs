@@ -59,7 +59,7 @@ fn actor_of(caller: &Caller) -> Actor {
             client_id: token.client_id.to_string(),
             sub: token.user_id().map(String::from),
         },
-        Caller::Fga(caller) => caller.actor.clone(),
+        Caller::Fga(caller, _) => caller.actor.clone(),
         Caller::Project(machine) => machine.actor.clone(),
     }
 }
@@ -70,7 +70,7 @@ fn person(caller: Caller) -> Result<(User, Actor), Problem> {
     let user = match caller {
         Caller::Person(session) => Some(session.user),
         Caller::Token(_, user) => user,
-        Caller::Fga(_) | Caller::Project(_) => None,
+        Caller::Fga(..) | Caller::Project(_) => None,
     };
     user.map(|user| (user, actor)).ok_or_else(|| {
         let text = "the access token is about no person, and only people read documents";

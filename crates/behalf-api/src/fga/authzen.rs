@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use behalf_authz::ApiRight as Right;
 use behalf_http::{HttpContext, Routes, Rule};
 use http::{Method, StatusCode};
 
@@ -23,13 +24,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
     const RESOURCE: &str = "/stores/{store_id}/access/v1/search/resource";
     const ACTION: &str = "/stores/{store_id}/access/v1/search/action";
     const CONFIGURATION: &str = "/.well-known/authzen-configuration/{store_id}";
-    let check = Rule::Fga("check:fga");
+    let check = |right| Rule::Fga("check:fga", right);
     routes
-        .route(Method::POST, EVALUATION, check, evaluation)
-        .route(Method::POST, EVALUATIONS, check, evaluations)
-        .route(Method::POST, SUBJECT, check, subject_search)
-        .route(Method::POST, RESOURCE, check, resource_search)
-        .route(Method::POST, ACTION, check, action_search)
+        .route(Method::POST, EVALUATION, check(Right::Check), evaluation)
+        .route(Method::POST, EVALUATIONS, check(Right::Check), evaluations)
+        .route(Method::POST, SUBJECT, check(Right::ListUsers), subject_search)
+        .route(Method::POST, RESOURCE, check(Right::ListObjects), resource_search)
+        .route(Method::POST, ACTION, check(Right::Check), action_search)
         .route(Method::GET, CONFIGURATION, Rule::Public, configuration)
 }
 

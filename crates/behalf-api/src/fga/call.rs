@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse as _, Response};
-use behalf_authz::{At, Author, Query};
+use behalf_authz::{ApiRight, At, Author, Query};
 use behalf_http::{Caller, HttpContext};
 use behalf_identity::FgaCaller;
 use http::StatusCode;
@@ -41,6 +41,8 @@ const MAX_REASON: usize = 500;
 pub(super) struct Call {
     pub(super) context: HttpContext,
     pub(super) caller: Arc<FgaCaller>,
+    /// What access control must give her.
+    pub(super) right: ApiRight,
     /// The model that the headers name, or nothing.
     pub(super) model_header: String,
     min_revision: Option<u64>,
@@ -60,7 +62,7 @@ impl FromRequestParts<HttpContext> for Call {
 
 impl Call {
     pub(super) fn new(parts: &Parts, context: &HttpContext) -> Result<Self, FgaError> {
-        let Some(Caller::Fga(caller)) = parts.extensions.get::<Caller>() else {
+        let Some(Caller::Fga(caller, right)) = parts.extensions.get::<Caller>() else {
             return Err(FgaError::forbidden("nobody knows who asks"));
         };
         let text = |name| parts.headers.get(name).map(HeaderValue::to_str).transpose();
@@ -81,6 +83,7 @@ impl Call {
         Ok(Self {
             context: context.clone(),
             caller: Arc::clone(caller),
+            right: *right,
             model_header: if is_id { model_header.to_owned() } else { String::new() },
             min_revision: min_revision.transpose()?,
             reason: reason.to_owned(),
@@ -92,11 +95,23 @@ impl Call {
         Author { actor: &self.caller.actor, reason: &self.reason }
     }
 
-    /// The caller reaches the store, and it has come to the revision asked for.
+    /// The caller reaches the store, may ask this of it, and it has come to the revision asked for.
     pub(super) async fn enter(&self, store_id: &str) -> Result<(), FgaError> {
-        if !self.caller.may_reach(store_id) {
-            return Err(FgaError::forbidden("these credentials do not reach this store"));
+        self.reach(store_id)?;
+        self.authorize(store_id).await?;
+        self.wait(store_id).await
+    }
+
+    /// The caller's credentials reach the store.
+    pub(super) fn reach(&self, store_id: &str) -> Result<(), FgaError> {
+        if self.caller.may_reach(store_id) {
+            return Ok(());
         }
+        Err(FgaError::forbidden("these credentials do not reach this store"))
+    }
+
+    /// The store has come to the revision asked for.
+    pub(super) async fn wait(&self, store_id: &str) -> Result<(), FgaError> {
         if let Some(revision) = self.min_revision {
             self.context.authz.reach(store_id, revision).await?;
         }

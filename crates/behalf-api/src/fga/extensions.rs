@@ -8,6 +8,7 @@ mod questions;
 mod watch;
 
 use axum::response::Response;
+use behalf_authz::ApiRight as Right;
 use behalf_http::{Routes, Rule};
 use http::Method;
 
@@ -16,26 +17,41 @@ use super::error::FgaError;
 type Answered = Result<Response, FgaError>;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    let read = Rule::Fga("read:fga");
-    let check = Rule::Fga("check:fga");
-    let write = Rule::Fga("write:fga");
-    let admin = Rule::Fga("admin:fga");
+    let read = |right| Rule::Fga("read:fga", right);
+    let check = Rule::Fga("check:fga", Right::Check);
+    let write = Rule::Fga("write:fga", Right::Write);
+    let admin = |right| Rule::Fga("admin:fga", right);
     const MODEL: &str = "/stores/{store_id}/behalf/authorization-models/{model_id}";
     const OBJECTS: &str = "/stores/{store_id}/behalf/list-objects";
     const USERS: &str = "/stores/{store_id}/behalf/list-users";
     const ALL: &str = "/stores/{store_id}/behalf/list-all-objects";
     routes
-        .route(Method::POST, "/stores/{store_id}/behalf/explain", read, questions::explain)
+        .route(
+            Method::POST,
+            "/stores/{store_id}/behalf/explain",
+            read(Right::Read),
+            questions::explain,
+        )
         .route(Method::POST, "/stores/{store_id}/behalf/filter", check, questions::filter)
-        .route(Method::POST, OBJECTS, read, questions::list_objects)
-        .route(Method::POST, USERS, read, questions::list_users)
-        .route(Method::POST, ALL, read, all_objects::list_all_objects)
-        .route(Method::POST, "/stores/{store_id}/behalf/diff", read, diff::diff)
+        .route(Method::POST, OBJECTS, read(Right::ListObjects), questions::list_objects)
+        .route(Method::POST, USERS, read(Right::ListUsers), questions::list_users)
+        .route(Method::POST, ALL, read(Right::ListObjects), all_objects::list_all_objects)
+        .route(Method::POST, "/stores/{store_id}/behalf/diff", read(Right::Read), diff::diff)
         .route(Method::POST, "/stores/{store_id}/behalf/delete", write, bulk::delete)
         .route(Method::POST, "/stores/{store_id}/behalf/import", write, bulk::import)
-        .route(Method::GET, "/stores/{store_id}/behalf/export", read, bulk::export)
-        .route(Method::PUT, "/stores/{store_id}/behalf/store", admin, copy::put_store)
-        .route(Method::PUT, MODEL, admin, copy::put_model)
+        .route(Method::GET, "/stores/{store_id}/behalf/export", read(Right::Read), bulk::export)
+        .route(
+            Method::PUT,
+            "/stores/{store_id}/behalf/store",
+            admin(Right::CreateStores),
+            copy::put_store,
+        )
+        .route(Method::PUT, MODEL, admin(Right::WriteModels), copy::put_model)
         .route(Method::POST, "/stores/{store_id}/behalf/merge", write, copy::merge)
-        .route(Method::GET, "/stores/{store_id}/behalf/watch", read, watch::watch)
+        .route(
+            Method::GET,
+            "/stores/{store_id}/behalf/watch",
+            read(Right::ReadChanges),
+            watch::watch,
+        )
 }

@@ -10,6 +10,7 @@ mod reflection;
 use ::http::{HeaderMap, Method, header};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use behalf_authz::ApiRight as Right;
 use behalf_http::{Denial, HttpContext, Routes, Rule};
 
 use super::call::{Answer, Stamp};
@@ -18,7 +19,7 @@ use super::wire::openfga_v1 as pb;
 use frame::{Incoming, refuse, reply, reply_all};
 
 macro_rules! methods {
-    ($unary:ident $service:literal $($path:literal $scope:literal $name:ident,)*) => {
+    ($unary:ident $service:literal $($path:literal $scope:literal $right:ident $name:ident,)*) => {
         $(async fn $name(State(context): State<HttpContext>, request: Request) -> Response {
             let incoming = Incoming::new(request);
             let deadline = incoming.deadline();
@@ -34,7 +35,7 @@ macro_rules! methods {
             routes$(.route(
                 Method::POST,
                 concat!("/", $service, "/", $path),
-                Rule::Fga($scope),
+                Rule::Fga($scope, Right::$right),
                 $name,
             ))*
         }
@@ -43,32 +44,32 @@ macro_rules! methods {
 
 methods! {
     openfga "openfga.v1.OpenFGAService"
-    "Read" "read:fga" read,
-    "Write" "write:fga" write,
-    "Check" "check:fga" check,
-    "BatchCheck" "check:fga" batch_check,
-    "ReadAuthorizationModels" "read:fga" read_models,
-    "ReadAuthorizationModel" "read:fga" read_model,
-    "WriteAuthorizationModel" "admin:fga" write_model_message,
-    "WriteAssertions" "write:fga" write_assertions,
-    "ReadAssertions" "read:fga" read_assertions,
-    "ReadChanges" "read:fga" read_changes,
-    "CreateStore" "admin:fga" create_store,
-    "DeleteStore" "admin:fga" delete_store,
-    "GetStore" "read:fga" get_store,
-    "ListStores" "read:fga" list_stores,
-    "ListObjects" "read:fga" list_objects,
-    "ListUsers" "read:fga" list_users,
-    "Expand" "read:fga" expand,
+    "Read" "read:fga" Read read,
+    "Write" "write:fga" Write write,
+    "Check" "check:fga" Check check,
+    "BatchCheck" "check:fga" Check batch_check,
+    "ReadAuthorizationModels" "read:fga" ReadModels read_models,
+    "ReadAuthorizationModel" "read:fga" ReadModels read_model,
+    "WriteAuthorizationModel" "admin:fga" WriteModels write_model_message,
+    "WriteAssertions" "write:fga" WriteAssertions write_assertions,
+    "ReadAssertions" "read:fga" ReadAssertions read_assertions,
+    "ReadChanges" "read:fga" ReadChanges read_changes,
+    "CreateStore" "admin:fga" CreateStores create_store,
+    "DeleteStore" "admin:fga" DeleteStore delete_store,
+    "GetStore" "read:fga" GetStore get_store,
+    "ListStores" "read:fga" ListStores list_stores,
+    "ListObjects" "read:fga" ListObjects list_objects,
+    "ListUsers" "read:fga" ListUsers list_users,
+    "Expand" "read:fga" Expand expand,
 }
 
 methods! {
     authzen "authzen.v1.AuthZenService"
-    "Evaluation" "check:fga" evaluation,
-    "Evaluations" "check:fga" evaluations,
-    "SubjectSearch" "check:fga" subject_search,
-    "ResourceSearch" "check:fga" resource_search,
-    "ActionSearch" "check:fga" action_search,
+    "Evaluation" "check:fga" Check evaluation,
+    "Evaluations" "check:fga" Check evaluations,
+    "SubjectSearch" "check:fga" ListUsers subject_search,
+    "ResourceSearch" "check:fga" ListObjects resource_search,
+    "ActionSearch" "check:fga" Check action_search,
 }
 
 /// Every gRPC method of the dialect.
@@ -78,8 +79,13 @@ pub(super) fn routes(context: &HttpContext) -> Routes {
     const UPDATE: &str = "/openfga.v1.OpenFGAService/UpdateStore";
     let routes = Routes::new(context.clone(), denied)
         .headers(super::http::name_request)
-        .route(Method::POST, STREAM, Rule::Fga("read:fga"), streamed_list_objects)
-        .route(Method::POST, UPDATE, Rule::Fga("admin:fga"), update_store);
+        .route(
+            Method::POST,
+            STREAM,
+            Rule::Fga("read:fga", Right::ListObjects),
+            streamed_list_objects,
+        )
+        .route(Method::POST, UPDATE, Rule::Fga("admin:fga", Right::DeleteStore), update_store);
     let routes = authzen(openfga(routes))
         .route(Method::POST, CONFIGURATION, Rule::Public, configuration)
         .route(Method::POST, "/grpc.health.v1.Health/Check", Rule::Public, health::check)
@@ -107,8 +113,14 @@ async fn configuration(State(context): State<HttpContext>, request: Request) -> 
 }
 
 /// OpenFGA declares the method and does not have it.
-async fn update_store() -> Response {
-    refuse(&FgaError::unimplemented("method UpdateStore not implemented"))
+async fn update_store(State(context): State<HttpContext>, request: Request) -> Response {
+    let incoming = Incoming::new(request);
+    let called = incoming.call::<pb::UpdateStoreRequest>(&context).await;
+    let refused = match called {
+        Ok((call, message)) => call.update_store(&message.store_id).await,
+        Err(error) => error,
+    };
+    refuse(&refused)
 }
 
 /// The answer, unless the caller's deadline comes first.

@@ -212,9 +212,8 @@ pub(super) async fn get_store(call: Call, Path(store_id): Path<String>) -> Answe
     Ok(answer.http(StatusCode::OK, store_json))
 }
 
-/// OpenFGA declares the method and does not have it.
-pub(super) async fn update_store(_call: Call) -> FgaError {
-    FgaError::unimplemented("method UpdateStore not implemented")
+pub(super) async fn update_store(call: Call, Path(store_id): Path<String>) -> FgaError {
+    call.update_store(&store_id).await
 }
 
 pub(super) async fn delete_store(call: Call, Path(store_id): Path<String>) -> Answered {

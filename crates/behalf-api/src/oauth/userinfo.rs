@@ -14,7 +14,7 @@ pub(super) async fn get(Extension(caller): Extension<Caller>) -> Response {
         Caller::Token(token, Some(user)) => {
             answer(StatusCode::OK, &Value::Object(user.claims(&token.scopes)))
         }
-        Caller::Token(_, None) | Caller::Person(_) | Caller::Fga(_) | Caller::Project(_) => {
+        Caller::Token(_, None) | Caller::Person(_) | Caller::Fga(..) | Caller::Project(_) => {
             denied(&Denial::Unauthenticated(Some(TokenError::Invalid))).into_response()
         }
     }

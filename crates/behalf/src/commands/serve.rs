@@ -31,6 +31,11 @@ use crate::wiring::{Ports, Server, ServerOptions};
 /// The first administrator's `sub`.
 const ADMINISTRATOR: &str = "auth0|administrator";
 
+/// What to do when access control cannot be asked.
+const ACCESS_CONTROL: &str = "access control cannot work, so nothing is served: name a store and a \
+    model that are there by --fga-access-control-store and --fga-access-control-model, or leave both \
+    away. `behalf apply` makes them and prints their ids (docs/how-to/access-control.md)";
+
 /// What is known once the data is open and set up.
 pub(super) struct Opened {
     /// The file with the administrator's one-time password, if there is one.
@@ -80,6 +85,7 @@ pub(super) async fn run(
         fga_auth: config.fga_auth()?,
         fga_memory_bytes: config.fga_memory_bytes,
         fga_limits: config.fga_limits,
+        fga_access_control: config.fga_access_control.clone(),
         database: config.database.clone(),
         model: config.model.clone(),
         chat_hold: config.chat_hold,
@@ -87,6 +93,9 @@ pub(super) async fn run(
     };
     let server = Arc::new(Server::open(dir.path(), &root, options, ports).await?);
     let opened = prepare(&server).await?;
+    if let Some(control) = &config.fga_access_control {
+        server.authz.verify_access_control(control).await.context(ACCESS_CONTROL)?;
+    }
     server.agent.start();
 
     let mut listeners = vec![Listener::bind(&config.http, None).await?];

@@ -1,8 +1,9 @@
-//! The limits of the authorization API.
+//! The limits of the authorization API, and who decides what each client may ask of it.
 
 use std::time::Duration;
 
 use anyhow::bail;
+use behalf_authz::AccessControl;
 use behalf_http::FgaLimits;
 
 use crate::cli::FgaLimitArgs;
@@ -70,6 +71,24 @@ pub(super) fn limits(args: FgaLimitArgs, file: FgaLimitArgs) -> anyhow::Result<F
         }
     }
     Ok(limits)
+}
+
+/// The store that says what each client may ask, and its model: both or neither.
+///
+/// # Errors
+/// When one is missing.
+pub(super) fn access_control(
+    store_id: Option<String>,
+    model_id: Option<String>,
+) -> anyhow::Result<Option<AccessControl>> {
+    match (store_id, model_id) {
+        (Some(store_id), Some(model_id)) => Ok(Some(AccessControl { store_id, model_id })),
+        (None, None) => Ok(None),
+        _ => bail!(
+            "access control has a store and one of its models: give both \
+             --fga-access-control-store and --fga-access-control-model"
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(super) async fn put_store(
     FgaBody(StoreName(name)): FgaBody<StoreName>,
 ) -> Answered {
     In("BehalfRequest").store_id(&store_id)?;
+    call.authorize(&store_id).await?;
     let authz = &call.context.authz;
     let (store, is_new) = authz.ensure_store(&store_id, &name, &call.caller.actor).await?;
     let json = json!({"id": store.id, "name": store.name});

@@ -22,6 +22,7 @@ impl Call {
         let is_name = (3..=64).contains(&name.len()) && name.chars().all(is_allowed);
         let reason = r#"value does not match regex pattern "^[a-zA-Z0-9\\s\\.\\-\\/^_&@]{3,64}$""#;
         In("CreateStoreRequest").holds("Name", is_name, || reason)?;
+        self.authorize("").await?;
         let store = self.context.authz.create_store(name, &self.caller.actor).await?;
         let stamp = Stamp::store(store.id.clone());
         Ok(Answer::new(message(store), stamp))
@@ -35,6 +36,14 @@ impl Call {
         self.enter(&request.store_id).await?;
         let store = self.context.authz.load_store(&request.store_id).await?;
         Ok(Answer::new(message(store), Stamp::store(request.store_id)))
+    }
+
+    /// OpenFGA declares the method and does not have it.
+    pub(in crate::fga) async fn update_store(&self, store_id: &str) -> FgaError {
+        match self.authorize(store_id).await {
+            Ok(()) => FgaError::unimplemented("method UpdateStore not implemented"),
+            Err(error) => error,
+        }
     }
 
     pub(in crate::fga) async fn delete_store(
@@ -51,7 +60,7 @@ impl Call {
         Ok(Answer::new(pb::DeleteStoreResponse {}, Stamp::store(request.store_id)))
     }
 
-    /// Only the stores within the caller's reach are listed.
+    /// Only the stores within the caller's reach are listed: those that she could get one by one.
     pub(in crate::fga) async fn list_stores(
         &self,
         request: pb::ListStoresRequest,
@@ -63,9 +72,12 @@ impl Call {
         if !after.is_empty() && is.id("ContinuationToken", &after).is_err() {
             return Err(FgaError::new(2007, "Invalid continuation token"));
         }
+        self.authorize("").await?;
+        let visible = self.visible().await?;
         let admits = |store: &FgaStoreInfo| {
             self.caller.may_reach(&store.id)
                 && (request.name.is_empty() || request.name == store.name)
+                && visible.admits(&store.id)
         };
         // One more than asked for, to know whether there is another page.
         let mut found = Vec::new();

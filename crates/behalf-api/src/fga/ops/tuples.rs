@@ -33,8 +33,8 @@ impl Call {
             now_micros: None,
             max_tuples: Some(self.context.fga_limits.max_tuples_per_write),
         };
-        self.enter(&request.store_id).await?;
         let model_id = Some(request.authorization_model_id).filter(|id| !id.is_empty());
+        let model_id = self.enter_to_write(&request.store_id, model_id, &write).await?;
         let authz = &self.context.authz;
         let revision =
             authz.write(&request.store_id, model_id.as_deref(), &write, self.author()).await?;
