@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
+use roaring::{RoaringBitmap, RoaringTreemap};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -57,6 +58,70 @@ async fn filter_answers_thousands_of_ids_at_once() {
     let more: Vec<String> = (0..10_001).map(|n| n.to_string()).collect();
     let refused = world.post("/behalf/filter", body(&more)).await.expect(400).json();
     assert_eq!(refused["code"], "exceeded_entity_limit");
+}
+
+/// The answer to a POST below the store that takes a bitmap.
+async fn bitmap(world: &World, path: &str, body: &Value) -> (http::response::Parts, Vec<u8>) {
+    let request = Request::post(world.path(path))
+        .header(header::AUTHORIZATION, "Bearer key-of-all-stores")
+        .header(header::ACCEPT, "application/vnd.roaring");
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    let response = world.server.server.router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn a_filter_comes_as_a_bitmap_of_places_and_a_list_as_one_of_numbers() {
+    let world = world().await;
+    let ids = ["x", "2", "nothing", "1", "2"];
+    let body = json!({"user": "user:a", "relation": "can_view", "type": "doc", "ids": ids});
+    let (parts, bytes) = bitmap(&world, "/behalf/filter", &body).await;
+    assert_eq!(parts.status, 200);
+    assert_eq!(parts.headers[header::CONTENT_TYPE], "application/vnd.roaring");
+    assert_eq!(parts.headers["behalf-revision"], "1");
+    let places = RoaringBitmap::deserialize_from(&*bytes).unwrap();
+    assert_eq!(places.iter().collect::<Vec<_>>(), [1, 3, 4]);
+    // What the format says of it, byte for byte: no runs, one container of three places from key 0.
+    let expected =
+        [&[0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0][..], &[1, 0, 3, 0, 4, 0]];
+    assert_eq!(bytes, expected.concat());
+
+    // Runs are written as runs: ten thousand places are a few bytes.
+    let same = json!({"user": "user:a", "relation": "can_view", "type": "doc",
+        "ids": vec!["1"; 10_000]});
+    let (_, bytes) = bitmap(&world, "/behalf/filter", &same).await;
+    assert_eq!(RoaringBitmap::deserialize_from(&*bytes).unwrap().len(), 10_000);
+    assert!(bytes.len() < 32, "{}", bytes.len());
+
+    let far = ["4294967297", "18446744073709551615"];
+    let more = far.map(|id| tuple("user:a", "viewer", &format!("doc:{id}")));
+    world.write(&more).await;
+    let body = json!({"user": "user:a", "relation": "can_view", "type": "doc"});
+    let (parts, bytes) = bitmap(&world, "/behalf/list-objects", &body).await;
+    assert_eq!(
+        (parts.status.as_u16(), &parts.headers["behalf-revision"]),
+        (200, &"2".parse().unwrap())
+    );
+    let numbers = RoaringTreemap::deserialize_from(&*bytes).unwrap();
+    assert_eq!(numbers.iter().collect::<Vec<_>>(), [1, 2, (1 << 32) + 1, u64::MAX]);
+
+    // At an earlier revision, of nothing, and refusals, which are JSON as everywhere.
+    let early = json!({"user": "user:a", "relation": "can_view", "type": "doc", "at_revision": 1});
+    let (_, bytes) = bitmap(&world, "/behalf/list-objects", &early).await;
+    assert_eq!(RoaringTreemap::deserialize_from(&*bytes).unwrap().len(), 2);
+    let nobody = json!({"user": "user:b", "relation": "can_view", "type": "doc"});
+    let (_, bytes) = bitmap(&world, "/behalf/list-objects", &nobody).await;
+    assert!(RoaringTreemap::deserialize_from(&*bytes).unwrap().is_empty());
+    world.write(&[tuple("user:a", "viewer", "doc:07")]).await;
+    let mut paged = early.clone();
+    paged["page_size"] = json!(10);
+    for (body, said) in [(&body, "`doc:07` is none"), (&paged, "a bitmap has no pages")] {
+        let (parts, bytes) = bitmap(&world, "/behalf/list-objects", body).await;
+        let error = String::from_utf8(bytes).unwrap();
+        assert_eq!(parts.status, 400, "{error}");
+        assert!(error.contains("\"validation_error\"") && error.contains(said), "{error}");
+    }
 }
 
 #[tokio::test]

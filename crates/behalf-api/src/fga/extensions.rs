@@ -1,6 +1,7 @@
 //! What Behalf answers beyond OpenFGA: `/stores/{store_id}/behalf/…`.
 
 mod all_objects;
+mod bitmap;
 mod bulk;
 mod copy;
 mod diff;

@@ -6,10 +6,10 @@ use behalf_authz::engine::{
     RequestContext, UserFilter,
 };
 use behalf_authz::{At, from_hex};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::Answered;
+use super::{Answered, bitmap};
 use crate::fga::call::{Answer, Call, Stamp};
 use crate::fga::error::FgaError;
 use crate::fga::json::{Ask, Explain, FgaBody, Filter, ObjectsPage, Page, UsersPage};
@@ -63,9 +63,11 @@ pub(super) async fn explain(
     Ok(Answer::new(json, stamp).http(StatusCode::OK, Value::clone))
 }
 
+/// The ids that are allowed, or a bitmap of their places in the request.
 pub(super) async fn filter(
     call: Call,
     Path(store_id): Path<String>,
+    headers: HeaderMap,
     FgaBody(body): FgaBody<Filter>,
 ) -> Answered {
     if body.ids.len() > MAX_IDS {
@@ -74,7 +76,7 @@ pub(super) async fn filter(
     }
     let at = body.ask.at(&call, &store_id).await?;
     let stamp = Stamp::of(store_id, &at);
-    let allowed = in_the_background(move || {
+    let answers = in_the_background(move || {
         let ids: Vec<&str> = body.ids.iter().map(String::as_str).collect();
         let answers = at.filter(&FilterRequest {
             user: &body.user,
@@ -83,18 +85,27 @@ pub(super) async fn filter(
             ids: &ids,
             request: body.ask.request(),
         })?;
-        let allowed = body.ids.iter().zip(answers).filter(|(_, is_allowed)| *is_allowed);
-        Ok(allowed.map(|(id, _)| Value::from(id.as_str())).collect::<Vec<_>>())
+        Ok((body.ids, answers))
     });
-    let answer = Answer::new(allowed.await?, stamp);
+    let (ids, answers) = answers.await?;
+    if bitmap::is_wanted(&headers) {
+        return bitmap::response(bitmap::of_places(&answers), &stamp);
+    }
+    let allowed = ids.into_iter().zip(answers).filter(|(_, is_allowed)| *is_allowed);
+    let answer = Answer::new(allowed.map(|(id, _)| id).collect::<Vec<_>>(), stamp);
     Ok(answer.http(StatusCode::OK, |allowed| json!({"allowed": allowed})))
 }
 
+/// A page of objects, or a bitmap of them all where their ids are numbers.
 pub(super) async fn list_objects(
     call: Call,
     Path(store_id): Path<String>,
+    headers: HeaderMap,
     FgaBody(mut body): FgaBody<ObjectsPage>,
 ) -> Answered {
+    if bitmap::is_wanted(&headers) {
+        return list_numbers(&call, store_id, body).await;
+    }
     let (size, after) = body.page.place(&mut body.ask)?;
     let at = body.ask.at(&call, &store_id).await?;
     let stamp = Stamp::of(store_id, &at);
@@ -111,6 +122,26 @@ pub(super) async fn list_objects(
     let listing = listing.await?;
     let json = page_json("objects", &listing, stamp.revision);
     Ok(Answer::new(json, stamp).http(StatusCode::OK, Value::clone))
+}
+
+async fn list_numbers(call: &Call, store_id: String, body: ObjectsPage) -> Answered {
+    if body.page.size.is_some() || !body.page.token.is_empty() {
+        return Err(FgaError::validation(
+            "a bitmap has no pages: leave out page_size and page_token",
+        ));
+    }
+    let at = body.ask.at(call, &store_id).await?;
+    let stamp = Stamp::of(store_id, &at);
+    let numbers = in_the_background(move || {
+        let objects = at.list_objects(&ListObjectsRequest {
+            user: &body.user,
+            relation: &body.relation,
+            object_type: &body.object_type,
+            request: body.ask.request(),
+        })?;
+        Ok(bitmap::of_objects(&objects))
+    });
+    bitmap::response(numbers.await??, &stamp)
 }
 
 pub(super) async fn list_users(
