@@ -17,10 +17,10 @@ use tempfile::TempDir;
 use crate::fga_surface::tuple;
 use crate::kill::{SETUP, Server, exchange};
 
-const STORE: &str = "01HVMMBCMGZNT3SED4Z17ECXCA";
+pub(crate) const STORE: &str = "01HVMMBCMGZNT3SED4Z17ECXCA";
 
 /// A store that is ours to move, and a key that may do everything.
-const UPSTREAM: &str = r#"
+pub(crate) const UPSTREAM: &str = r#"
 fga:
   api_keys: [{name: up, key: "kill-test-key", stores: ["*"], scopes: ["read:fga", "check:fga", "write:fga", "admin:fga"]}]
   stores:
@@ -43,7 +43,7 @@ fga:
         }
 "#;
 
-fn folder(setup: &str) -> TempDir {
+pub(crate) fn folder(setup: &str) -> TempDir {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("setup.yaml"), setup).unwrap();
     std::fs::write(dir.path().join("token"), "kill-test-key\n").unwrap();
@@ -52,7 +52,7 @@ fn folder(setup: &str) -> TempDir {
     dir
 }
 
-fn behalf(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn behalf(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_behalf-under-test"));
     command.args(arguments).current_dir(dir);
     command
@@ -69,20 +69,20 @@ fn run(dir: &Path, arguments: &[&str]) -> (String, String) {
 }
 
 #[track_caller]
-fn post(port: u16, path: &str, body: &Value) -> Value {
+pub(crate) fn post(port: u16, path: &str, body: &Value) -> Value {
     let (head, text) = exchange(port, path, &body.to_string()).unwrap();
     assert!(head.starts_with("HTTP/1.1 20"), "{path}: {head}{text}");
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
 #[track_caller]
-fn get(port: u16, path: &str) -> Value {
+pub(crate) fn get(port: u16, path: &str) -> Value {
     let (head, text) = exchange(port, path, "").unwrap();
     assert!(head.starts_with("HTTP/1.1 20"), "{path}: {head}{text}");
     serde_json::from_str(&text).unwrap()
 }
 
-fn write(port: u16, tuples: &[Value]) {
+pub(crate) fn write(port: u16, tuples: &[Value]) {
     for chunk in tuples.chunks(100) {
         post(port, &format!("/stores/{STORE}/write"), &json!({"writes": {"tuple_keys": chunk}}));
     }
@@ -373,14 +373,14 @@ fn the_way_back_brings_what_changed_to_a_server_that_has_only_the_plain_routes()
 }
 
 /// The proxy under test.
-struct Shadow {
+pub(crate) struct Shadow {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
     out: BufReader<std::process::ChildStdout>,
 }
 
 impl Shadow {
-    fn start(dir: &TempDir, upstream: u16, more: &[&str]) -> Self {
+    pub(crate) fn start(dir: &TempDir, upstream: u16, more: &[&str]) -> Self {
         let upstream = format!("http://127.0.0.1:{upstream}");
         let arguments = ["fga", "shadow", "--upstream", &upstream, "--http", "127.0.0.1:0"];
         let mut process = behalf(dir.path(), &[arguments.as_slice(), more].concat())
@@ -415,12 +415,12 @@ impl Shadow {
         exchange(self.port, &format!("/stores/{STORE}/check"), &body.to_string()).unwrap()
     }
 
-    fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         get(self.port, "/shadow/report")
     }
 
     /// What it says when it ends, and its exit code.
-    fn stop(mut self) -> (i32, String) {
+    pub(crate) fn stop(mut self) -> (i32, String) {
         terminate(&self.process);
         let code = self.process.wait().unwrap().code().unwrap();
         let mut rest = String::new();
@@ -861,7 +861,7 @@ fn terminate(process: &Child) {
 
 /// Looks until it is so.
 #[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let (_keep, nothing) = mpsc::channel::<()>();
     while !is_so() {

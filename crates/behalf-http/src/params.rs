@@ -35,11 +35,20 @@ impl fmt::Debug for Params {
 }
 
 impl Params {
-    /// Reads `application/x-www-form-urlencoded` text: a query, or a form's body.
+    /// Reads `application/x-www-form-urlencoded` text: a query, or a form's body. Parameters
+    /// without a value count as absent (RFC 6749 §3.1).
     ///
     /// # Errors
     /// See [`ParamsError`].
     pub fn from_urlencoded(text: &[u8]) -> Result<Self, ParamsError> {
+        Ok(Self::from_urlencoded_with_empty(text)?.without_empty())
+    }
+
+    /// The same for interfaces in which a parameter without a value is one that is empty.
+    ///
+    /// # Errors
+    /// See [`ParamsError`].
+    pub fn from_urlencoded_with_empty(text: &[u8]) -> Result<Self, ParamsError> {
         let mut params = Self::default();
         let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         for pair in pairs {
@@ -48,7 +57,7 @@ impl Params {
             let value = decode(halves.next().unwrap_or_default())?;
             params.insert(name, value)?;
         }
-        Ok(params.without_empty())
+        Ok(params)
     }
 
     /// Reads a JSON object. Strings stand as they are, other values as their JSON text, `null`

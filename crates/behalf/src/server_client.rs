@@ -129,11 +129,6 @@ impl ServerAnswer {
             (_, text) => text.to_owned(),
         }
     }
-
-    /// The revision that answered, at a Behalf server.
-    pub(crate) fn revision(&self) -> Option<u64> {
-        self.headers.get("behalf-revision")?.to_str().ok()?.parse().ok()
-    }
 }
 
 /// The parts of an answer's body, as they come.

@@ -140,14 +140,23 @@ pub struct FgaImportArgs {
 /// `behalf fga shadow`.
 #[derive(Clone, Debug, Args)]
 pub struct FgaShadowArgs {
-    /// The live server; clients get its answers.
+    /// The server to compare with: before the switch the live one, after it the old one.
     #[arg(long, env = "BEHALF_UPSTREAM", value_name = "URL")]
     pub upstream: String,
-    /// A file whose first line is the key or token with which it is copied, and asked again where
-    /// answers differ.
+    /// Whose answers clients get: the upstream's, or after the switch Behalf's. Then the upstream is
+    /// asked for comparison, and gets what is written to Behalf.
+    #[arg(long, env = "BEHALF_ANSWER_FROM", value_name = "SERVER", default_value = "upstream")]
+    pub answer_from: AnswerFrom,
+    /// With `--answer-from behalf`: bring the upstream what has changed from this time on (RFC 3339)
+    /// [default: from a minute before the first start].
+    #[arg(long, env = "BEHALF_SINCE", value_name = "TIME")]
+    pub since: Option<String>,
+    /// A file whose first line is the key or token with which it is copied or written to, and asked
+    /// again where answers differ.
     #[arg(long, env = "BEHALF_UPSTREAM_TOKEN_FILE", value_name = "FILE")]
     pub upstream_token_file: Option<PathBuf>,
-    /// Copy and compare only the store with this id; may be repeated.
+    /// Copy and compare only the store with this id; may be repeated. `--answer-from behalf` needs
+    /// it.
     #[arg(long, env = "BEHALF_FROM_STORE", value_name = "ID", value_delimiter = ',')]
     pub from_store: Vec<String>,
     /// Address of the listener.
@@ -171,6 +180,15 @@ pub struct FgaShadowArgs {
     /// Where Behalf's own answers come from.
     #[command(flatten)]
     pub target: TargetArgs,
+}
+
+/// Whose answers clients get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AnswerFrom {
+    /// The upstream's.
+    Upstream,
+    /// Behalf's.
+    Behalf,
 }
 
 /// `behalf fga export`.

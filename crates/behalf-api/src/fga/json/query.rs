@@ -20,7 +20,8 @@ impl FromRequestParts<HttpContext> for QueryString {
         parts: &mut Parts,
         _context: &HttpContext,
     ) -> Result<Self, FgaError> {
-        Params::from_urlencoded(parts.uri.query().unwrap_or_default().as_bytes())
+        let query = parts.uri.query().unwrap_or_default();
+        Params::from_urlencoded_with_empty(query.as_bytes())
             .map(Self)
             .map_err(|error| FgaError::validation(error.to_string()))
     }
@@ -36,7 +37,7 @@ impl QueryString {
         self.take(name).unwrap_or_default()
     }
 
-    /// A number; one that is there and empty is none.
+    /// A number; an empty text is no number.
     pub(in crate::fga) fn int(&mut self, name: &str) -> Result<Option<i32>, FgaError> {
         let Some(text) = self.take(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| mismatch(name, &text))

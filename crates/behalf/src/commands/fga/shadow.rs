@@ -1,5 +1,6 @@
 //! `behalf fga shadow`: stands in front of a live OpenFGA, hands every request on to it and its answer
-//! back, and compares that with what Behalf answers from a copy that it keeps beside it.
+//! back, and compares that with what Behalf answers from a copy that it keeps beside it. After the
+//! switch the other way round: Behalf answers, and the old server is kept up and compared.
 
 mod compare;
 mod figures;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use behalf_core::{Clock as _, Timestamp};
 use behalf_egress::{Egress, OperatorAddress};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
@@ -19,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::replica::Replica;
 use super::state::StateFile;
-use crate::cli::fga::FgaShadowArgs;
+use crate::cli::fga::{AnswerFrom, FgaShadowArgs};
 use crate::commands::{serve, target};
 use crate::config::is_loopback;
 use crate::dev_ca::ServerCertificate;
@@ -27,11 +29,14 @@ use crate::output::say;
 use crate::sequencer;
 use crate::server::Listener;
 use crate::server_client::{ServerClient, USER_AGENT};
+use crate::system::SystemClock;
 use figures::{Latencies, Summary};
 use follow::Follower;
 use judge::{Judge, WORKERS};
 use proxy::Proxy;
 
+/// How long before its start the other direction reads Behalf's log: clocks may differ.
+const MARGIN: Duration = Duration::from_mins(1);
 /// How often the live line is drawn.
 const DRAW: Duration = Duration::from_millis(250);
 /// How long comparisons may go on once the proxy has stopped.
@@ -49,6 +54,7 @@ pub(super) async fn shadow(args: &FgaShadowArgs) -> anyhow::Result<ExitCode> {
         (Some(chain), Some(key)) => Some(ServerCertificate::read(chain, key)?.into_config()?),
         _ => None,
     };
+    check_direction(args)?;
     let upstream: OperatorAddress = args.upstream.parse().context("--upstream")?;
     let token = args.upstream_token_file.as_deref().map(target::token).transpose()?;
     let source = ServerClient::at(upstream.clone(), token)?;
@@ -62,6 +68,50 @@ pub(super) async fn shadow(args: &FgaShadowArgs) -> anyhow::Result<ExitCode> {
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What each direction needs.
+fn check_direction(args: &FgaShadowArgs) -> anyhow::Result<()> {
+    match args.answer_from {
+        AnswerFrom::Upstream if args.since.is_some() => {
+            bail!("--since is for --answer-from behalf: otherwise the copy is whole")
+        }
+        // Through a folder or its socket everybody may do everything: clients show Behalf who they are.
+        AnswerFrom::Behalf if args.target.url.is_none() => bail!(
+            "--answer-from behalf hands clients' requests on to Behalf with their own credentials: \
+             give its address with --url, and the key for comparisons with --token-file"
+        ),
+        AnswerFrom::Behalf if args.from_store.is_empty() => bail!(
+            "--answer-from behalf: name the stores that the upstream has with --from-store; Behalf has \
+             some of its own"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What is copied where, and how far that has come.
+fn replica(
+    args: &FgaShadowArgs,
+    upstream: &OperatorAddress,
+    theirs: &ServerClient,
+    ours: &ServerClient,
+) -> anyhow::Result<(Replica, OperatorAddress)> {
+    let stores = args.from_store.clone();
+    if args.answer_from == AnswerFrom::Upstream {
+        let path = super::copy::state_path(args.state.as_deref(), &args.target, upstream);
+        let state = StateFile::open(&path, upstream.as_str(), &super::copy::place(&args.target))?;
+        return Ok((Replica::new(theirs.clone(), ours.clone(), stores, state)?, upstream.clone()));
+    }
+    let url = args.target.url.as_deref().unwrap_or_default();
+    let address: OperatorAddress = url.parse().context("--url")?;
+    let path = super::copy::state_path(args.state.as_deref(), &args.target, &address);
+    let state = StateFile::open(&path, address.as_str(), upstream.as_str())?;
+    let since = args.since.as_deref().map(|text| {
+        Timestamp::from_rfc3339(text).with_context(|| format!("--since {text}: no RFC 3339 time"))
+    });
+    let since = since.transpose()?.unwrap_or_else(|| SystemClock.now().minus(MARGIN));
+    let replica = Replica::new(ours.clone(), theirs.clone(), stores, state)?.since(Some(since));
+    Ok((replica, address))
+}
+
 async fn run(
     args: &FgaShadowArgs,
     upstream: OperatorAddress,
@@ -73,17 +123,15 @@ async fn run(
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         bar.set_style(style);
     }
-    let path = super::copy::state_path(args.state.as_deref(), &args.target, &upstream);
-    let state = StateFile::open(&path, upstream.as_str(), &super::copy::place(&args.target))?;
-    let replica =
-        Replica::new(source.clone(), ours.clone(), args.from_store.clone(), state)?.beside(&bar);
-    let (summary, follower) = (Arc::new(Summary::default()), Follower::new());
-    let egress = Egress::new(USER_AGENT)?;
+    let (replica, answering) = replica(args, &upstream, &source, ours)?;
+    let replica = replica.beside(&bar);
+    let summary = Arc::new(Summary::default());
+    let follower = Follower::new(Arc::clone(&summary));
+    let (egress, from) = (Egress::new(USER_AGENT)?, args.answer_from);
     let (proxy, samples) =
-        Proxy::new(egress, upstream.clone(), Arc::clone(&summary), Arc::clone(&follower));
+        Proxy::new(egress, from, answering.clone(), Arc::clone(&summary), Arc::clone(&follower));
     let judge = Judge::new(
-        ours.clone(),
-        source,
+        (ours.clone(), source, from),
         Arc::clone(&summary),
         Arc::clone(&follower),
         bar.clone(),
@@ -102,7 +150,7 @@ async fn run(
     let following = tasks.spawn(Arc::clone(&follower).run(replica, stopped.clone()));
     tasks.spawn(draw(bar.clone(), Arc::clone(&summary), stopped.clone()));
     let address = listener.local_addr()?;
-    say!("answers as {upstream} does, on {address}; the report is at /shadow/report there");
+    say!("answers as {answering} does, on {address}; the report is at /shadow/report there");
     let serving = tasks.spawn(listener.serve(proxy::router(Arc::new(proxy)), stopped));
     serve::wait_for_stop().await?;
     stop.send_replace(true);
@@ -166,4 +214,12 @@ fn print(summary: &Summary) {
         HumanCount(summary.shed.get())
     );
     say!("upstream {}; behalf {}", latency(&all.upstream), latency(&all.behalf));
+    let (failures, refused) = (summary.copy_failures.get(), summary.copy_refused.get());
+    if failures > 0 || refused > 0 {
+        say!(
+            "the copy broke off {} times, and left out {} tuples",
+            HumanCount(failures),
+            HumanCount(refused)
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
 /// OpenFGA ends a list after this many results or this time, and does not say so.
@@ -96,6 +96,13 @@ pub(super) struct Seen {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
     pub(super) took: Duration,
+    /// The revision of ours that answered.
+    pub(super) revision: Option<u64>,
+}
+
+/// The revision that answered, if ours says one.
+pub(super) fn revision_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get("behalf-revision")?.to_str().ok()?.parse().ok()
 }
 
 /// How two answers stand to each other.
@@ -131,7 +138,9 @@ pub(super) fn compare(
         return compare_errors(operation, theirs, ours);
     }
     if operation == Operation::StreamedListObjects {
-        return compare_lists(operation, question, theirs, streamed(&theirs.body), listed(ours));
+        // Whichever was asked by a client came as a stream.
+        let objects = |seen: &Seen| listed(seen).or_else(|| streamed(&seen.body));
+        return compare_lists(operation, question, theirs, objects(theirs), objects(ours));
     }
     let (Some(one), Some(other)) = (json_of(&theirs.body), json_of(&ours.body)) else {
         return Verdict::Incomparable("an answer is no JSON");
@@ -392,7 +401,7 @@ mod tests {
 
     fn seen(status: u16, body: &Value) -> Seen {
         let status = StatusCode::from_u16(status).unwrap();
-        Seen { status, body: body.to_string().into(), took: Duration::ZERO }
+        Seen { status, body: body.to_string().into(), took: Duration::ZERO, revision: None }
     }
 
     fn verdict(operation: Operation, question: &Value, one: &Value, other: &Value) -> Verdict {
@@ -510,7 +519,13 @@ mod tests {
         let lines = "{\"result\":{\"object\":\"d:1\"}}\n{\"result\":{\"object\":\"d:0\"}}\n";
         let stream = Seen { body: lines.into(), ..seen(200, &none) };
         let ours = seen(200, &objects(0..2));
-        assert_eq!(compare(Operation::StreamedListObjects, &none, &stream, &ours), Verdict::Same);
+        let same =
+            |one: &Seen, other: &Seen| compare(Operation::StreamedListObjects, &none, one, other);
+        assert_eq!(same(&stream, &ours), Verdict::Same);
+        assert_eq!(same(&ours, &stream), Verdict::Same);
+        let empty = Seen { body: Bytes::new(), ..seen(200, &none) };
+        assert_eq!(same(&empty, &seen(200, &json!({"objects": []}))), Verdict::Same);
+        assert!(matches!(same(&stream, &empty), Verdict::Different { .. }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::compare::Operation;
+use crate::cli::fga::AnswerFrom;
 
 /// Buckets for each doubling of the time.
 const STEPS: u32 = 8;
@@ -23,6 +24,10 @@ impl Counter {
 
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
     }
 }
 
@@ -128,6 +133,10 @@ pub(super) struct Summary {
     pub(super) not_copied: Counter,
     /// Questions that our server did not answer.
     pub(super) behalf_failures: Counter,
+    /// Rounds of the copy that broke off; each is tried again.
+    pub(super) copy_failures: Counter,
+    /// Tuples that the copy could not take.
+    pub(super) copy_refused: Counter,
     /// Differences that the report has no room for, or has already.
     pub(super) unreported: Counter,
 }
@@ -142,13 +151,21 @@ impl Summary {
         }
     }
 
+    /// Adds how long a server took to answer.
+    pub(super) fn took(&self, operation: Operation, server: AnswerFrom, took: Duration) {
+        self.add(operation, |figures| match server {
+            AnswerFrom::Upstream => figures.upstream.add(took),
+            AnswerFrom::Behalf => figures.behalf.add(took),
+        });
+    }
+
     /// Counts and latencies only: no question, no answer, no name.
     pub(super) fn json(&self) -> Value {
         let mut json = self.all.json();
         let by_operation: Map<String, Value> = Operation::ALL
             .iter()
             .zip(&self.by_operation)
-            .filter(|(_, figures)| figures.upstream.count() > 0)
+            .filter(|(_, figures)| figures.upstream.count() > 0 || figures.behalf.count() > 0)
             .map(|(operation, figures)| (operation.name().to_owned(), figures.json()))
             .collect();
         let more = json!({
@@ -157,6 +174,8 @@ impl Summary {
             "shed": self.shed.get(),
             "not_copied": self.not_copied.get(),
             "behalf_failures": self.behalf_failures.get(),
+            "copy_failures": self.copy_failures.get(),
+            "copy_refused": self.copy_refused.get(),
             "unreported": self.unreported.get(),
             "by_operation": by_operation,
         });

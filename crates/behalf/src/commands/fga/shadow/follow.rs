@@ -1,5 +1,5 @@
-//! The copy beside the proxy: it follows the upstream's log, sooner when a client has written, and
-//! tells when it has caught up with a moment.
+//! The copy beside the proxy: it follows the log of the server whose answers clients get, sooner when
+//! one has written, and tells when it has caught up with a moment.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::super::replica::Replica;
+use super::figures::Summary;
 
 /// How often the log is looked at when nothing seems to happen.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -29,20 +30,22 @@ pub(super) struct Follower {
     ended: watch::Sender<u64>,
     copied: RwLock<BTreeSet<String>>,
     assertions: Mutex<BTreeSet<(String, String)>>,
+    summary: Arc<Summary>,
 }
 
 impl Follower {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(summary: Arc<Summary>) -> Arc<Self> {
         Arc::new(Self {
             kick: Notify::new(),
             begun: AtomicU64::new(0),
             ended: watch::Sender::new(0),
             copied: RwLock::default(),
             assertions: Mutex::default(),
+            summary,
         })
     }
 
-    /// The upstream has changed: a new round begins at once.
+    /// Something has changed: a new round begins at once.
     pub(super) fn kick(&self, assertions: Option<(String, String)>) {
         if let Some(of) = assertions {
             let mut waiting = self.assertions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +61,7 @@ impl Follower {
         self.copied.read().unwrap_or_else(PoisonError::into_inner).contains(store)
     }
 
-    /// Waits until the copy has all that the upstream's log has now; false if that takes too long.
+    /// Waits until the copy has all that the log has now; false if that takes too long.
     pub(super) async fn catch_up(&self) -> bool {
         // The round under way may have passed the store already.
         let wanted = self.begun.load(Ordering::SeqCst).saturating_add(1);
@@ -80,12 +83,14 @@ impl Follower {
                 outcome = self.round(&mut replica) => outcome,
                 _ = stopped.wait_for(|is_over| *is_over) => return replica,
             };
+            self.summary.copy_refused.set(replica.totals.refused);
             let pause = match outcome {
                 Ok(()) => {
                     self.ended.send_replace(round);
                     INTERVAL
                 }
                 Err(error) => {
+                    self.summary.copy_failures.add();
                     replica.tell(&format!("the copy stopped, and tries again: {error:#}"));
                     AFTER_ERROR
                 }

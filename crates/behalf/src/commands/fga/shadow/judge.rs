@@ -1,4 +1,4 @@
-//! Asks our server what a client asked the upstream, compares, and tells what differs. A difference
+//! Asks the one server what a client asked the other, compares, and tells what differs. A difference
 //! counts only when it stays once the copy has caught up and both were asked again.
 
 use std::collections::HashSet;
@@ -18,10 +18,11 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::compare::{Operation, Seen, Verdict, compare};
+use super::compare::{Operation, Seen, Verdict, compare, revision_of};
 use super::figures::Summary;
 use super::follow::Follower;
 use super::proxy::Sample;
+use crate::cli::fga::AnswerFrom;
 use crate::output::{complain, plain};
 use crate::server_client::{ServerCall, ServerClient};
 use crate::system::SystemClock;
@@ -44,6 +45,8 @@ pub(super) struct Judge {
     pub(super) ours: ServerClient,
     /// The upstream, asked with the operator's own token: no client's is kept.
     pub(super) upstream: ServerClient,
+    /// Whose answers clients get.
+    pub(super) from: AnswerFrom,
     pub(super) summary: Arc<Summary>,
     pub(super) follower: Arc<Follower>,
     pub(super) bar: ProgressBar,
@@ -57,16 +60,16 @@ struct Report {
     questions: HashSet<String>,
 }
 
-/// What our server answered.
-struct Ours {
-    seen: Seen,
-    revision: Option<u64>,
+/// The answers of both.
+#[derive(Clone)]
+struct Both {
+    upstream: Seen,
+    ours: Seen,
 }
 
 impl Judge {
     pub(super) fn new(
-        ours: ServerClient,
-        upstream: ServerClient,
+        (ours, upstream, from): (ServerClient, ServerClient, AnswerFrom),
         summary: Arc<Summary>,
         follower: Arc<Follower>,
         bar: ProgressBar,
@@ -79,7 +82,7 @@ impl Judge {
         let file = report.map(open).transpose()?;
         let report = Mutex::new(Report { file, questions: HashSet::new() });
         let settling = Arc::new(Semaphore::new(SETTLING));
-        Ok(Arc::new(Self { ours, upstream, summary, follower, bar, report, settling }))
+        Ok(Arc::new(Self { ours, upstream, from, summary, follower, bar, report, settling }))
     }
 
     /// Compares what comes, until nothing more does.
@@ -98,9 +101,11 @@ impl Judge {
     async fn look(self: &Arc<Self>, sample: Sample, tasks: &tokio_util::task::TaskTracker) {
         let question: Value = serde_json::from_slice(&sample.question).unwrap_or_default();
         let operation = sample.operation;
-        let Some(ours) = self.ask_ours(&sample).await else { return };
-        self.summary.add(operation, |figures| figures.behalf.add(ours.seen.took));
-        let verdict = compare(operation, &question, &sample.seen, &ours.seen);
+        let other = self.other();
+        let Some(answer) = self.ask(other, &sample).await else { return };
+        self.summary.took(operation, other, answer.took);
+        let both = self.both(sample.seen.clone(), answer);
+        let verdict = compare(operation, &question, &both.upstream, &both.ours);
         if !matches!(verdict, Verdict::Different { .. }) {
             return self.count(operation, &verdict);
         }
@@ -110,9 +115,25 @@ impl Judge {
         };
         let this = Arc::clone(self);
         drop(tasks.spawn(async move {
-            this.settle(sample, question, ours, verdict).await;
+            this.settle(sample, question, both, verdict).await;
             drop(place);
         }));
+    }
+
+    /// The server that clients do not hear of.
+    const fn other(&self) -> AnswerFrom {
+        match self.from {
+            AnswerFrom::Upstream => AnswerFrom::Behalf,
+            AnswerFrom::Behalf => AnswerFrom::Upstream,
+        }
+    }
+
+    /// What the client's server answered and what the other did, by their names.
+    const fn both(&self, answer: Seen, other: Seen) -> Both {
+        match self.from {
+            AnswerFrom::Upstream => Both { upstream: answer, ours: other },
+            AnswerFrom::Behalf => Both { upstream: other, ours: answer },
+        }
     }
 
     fn count(&self, operation: Operation, verdict: &Verdict) {
@@ -125,62 +146,68 @@ impl Judge {
     }
 
     /// Asks both again once the copy has caught up. What was different then is.
-    async fn settle(&self, sample: Sample, question: Value, mut ours: Ours, mut verdict: Verdict) {
+    async fn settle(&self, sample: Sample, question: Value, mut both: Both, mut verdict: Verdict) {
         let operation = sample.operation;
-        let mut theirs = sample.seen.clone();
+        let same =
+            |one: &Seen, other: &Seen| compare(operation, &question, one, other) == Verdict::Same;
         for _attempt in 0..ATTEMPTS {
             if !self.follower.catch_up().await {
                 break;
             }
-            // Between two answers of the upstream that are the same, ours has no excuse.
-            let before = self.ask_upstream(&sample).await;
-            let Some(again) = self.ask_ours(&sample).await else { return };
-            let after = self.ask_upstream(&sample).await;
-            ours = again;
-            if let (Some(before), Some(after)) = (before, after) {
-                let is_steady = compare(operation, &question, &before, &after) == Verdict::Same;
-                theirs = after;
-                verdict = compare(operation, &question, &theirs, &ours.seen);
-                if is_steady && matches!(verdict, Verdict::Different { .. }) {
-                    break;
-                }
-            } else {
-                verdict = compare(operation, &question, &theirs, &ours.seen);
-            }
+            // Between two answers that are the same, the other has no excuse.
+            let before = self.ask(self.from, &sample).await;
+            let Some(other) = self.ask(self.other(), &sample).await else { return };
+            let after = self.ask(self.from, &sample).await;
+            let is_steady = match (&before, &after) {
+                (Some(before), Some(after)) => same(before, after),
+                _ => false,
+            };
+            both = self.both(after.unwrap_or_else(|| sample.seen.clone()), other);
+            verdict = compare(operation, &question, &both.upstream, &both.ours);
             if !matches!(verdict, Verdict::Different { .. }) {
                 return self.summary.add(operation, |figures| figures.settled.add());
+            }
+            if is_steady {
+                break;
             }
         }
         self.count(operation, &verdict);
         if let Verdict::Different { what, explain } = &verdict {
-            self.report(&sample, &question, &theirs, &ours, (what, explain)).await;
+            self.report(&sample, &question, &both, (what, explain)).await;
         }
     }
 
-    async fn ask_ours(&self, sample: &Sample) -> Option<Ours> {
+    /// Asks one of both what the client asked; nothing when it does not answer.
+    async fn ask(&self, server: AnswerFrom, sample: &Sample) -> Option<Seen> {
         let asked = Instant::now();
-        let path = ["stores", &sample.store, sample.operation.asked_as()];
-        match self.ours.call(&post(&path, sample.question.clone())).await {
-            Ok(answer) if !answer.status.is_server_error() => {
-                let revision = answer.revision();
-                let took = asked.elapsed();
-                let seen = Seen { status: answer.status, body: answer.body, took };
-                Some(Ours { seen, revision })
+        let (client, name, failures) = match server {
+            AnswerFrom::Behalf => {
+                (&self.ours, sample.operation.asked_as(), &self.summary.behalf_failures)
             }
-            Ok(_) | Err(_) => {
-                self.summary.behalf_failures.add();
-                None
+            AnswerFrom::Upstream => {
+                (&self.upstream, sample.operation.name(), &self.summary.upstream_failures)
             }
+        };
+        let path = ["stores", &sample.store, name];
+        let answer = client.call(&post(&path, sample.question.clone())).await;
+        let answer = answer.ok().filter(|answer| {
+            // Who only asks again with the operator's token has an answer already.
+            let may_not = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            !may_not && !answer.status.is_server_error()
+        });
+        let Some(answer) = answer else {
+            if server == self.other() {
+                failures.add();
+            }
+            return None;
+        };
+        let mut took = asked.elapsed();
+        if server == self.from {
+            // A list that was cut off after its time is not known by a faster answer.
+            took = took.max(sample.seen.took);
         }
-    }
-
-    async fn ask_upstream(&self, sample: &Sample) -> Option<Seen> {
-        let asked = Instant::now();
-        let path = ["stores", &sample.store, sample.operation.name()];
-        let answer = self.upstream.call(&post(&path, sample.question.clone())).await.ok()?;
-        let may_not = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let took = asked.elapsed().max(sample.seen.took);
-        (!may_not).then_some(Seen { status: answer.status, body: answer.body, took })
+        let revision = revision_of(&answer.headers);
+        Some(Seen { status: answer.status, body: answer.body, took, revision })
     }
 
     /// Writes a difference, with our reasons.
@@ -188,8 +215,7 @@ impl Judge {
         &self,
         sample: &Sample,
         question: &Value,
-        theirs: &Seen,
-        ours: &Ours,
+        both: &Both,
         (what, explain): (&Value, &[Value]),
     ) {
         let digest = sha256_hex(
@@ -216,8 +242,8 @@ impl Judge {
             "operation": sample.operation.name(),
             "question": question,
             "difference": what,
-            "upstream": shown(theirs, None),
-            "behalf": shown(&ours.seen, ours.revision),
+            "upstream": shown(&both.upstream),
+            "behalf": shown(&both.ours),
             "reasons": reasons,
         });
         self.write(&line);
@@ -249,7 +275,7 @@ fn post<'a>(path: &[&'a str], body: Bytes) -> ServerCall<'a> {
     ServerCall { method: Method::POST, body, ..ServerCall::get(path) }
 }
 
-fn shown(seen: &Seen, revision: Option<u64>) -> Value {
+fn shown(seen: &Seen) -> Value {
     let is_small = seen.body.len() <= MAX_ANSWER;
     let body = String::from_utf8_lossy(&seen.body);
     let answer = match serde_json::from_slice::<Value>(&seen.body) {
@@ -264,7 +290,7 @@ fn shown(seen: &Seen, revision: Option<u64>) -> Value {
         "answer_bytes": seen.body.len(),
         "took_ms": (millis * 1_000.0).round() / 1_000.0,
     });
-    if let (Some(revision), Some(shown)) = (revision, shown.as_object_mut()) {
+    if let (Some(revision), Some(shown)) = (seen.revision, shown.as_object_mut()) {
         shown.insert("revision".to_owned(), revision.into());
     }
     shown

@@ -1,5 +1,5 @@
-//! The proxy: clients get the upstream's answer as it is, whatever becomes of ours. What they ask is
-//! put aside for a comparison, without what shows who they are, and only if there is room.
+//! The proxy: clients get one server's answer as it is, whatever becomes of the other's. What they ask
+//! is put aside for a comparison, without what shows who they are, and only if there is room.
 
 use std::io;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::compare::{Kind, Operation, Seen};
+use super::compare::{Kind, Operation, Seen, revision_of};
 use super::figures::Summary;
 use super::follow::Follower;
+use crate::cli::fga::AnswerFrom;
 use crate::config::is_loopback;
 use crate::slow_body;
 
@@ -48,7 +49,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// A question with the upstream's answer.
+/// A question with the answer that its client got.
 pub(super) struct Sample {
     pub(super) operation: Operation,
     pub(super) store: String,
@@ -61,7 +62,9 @@ pub(super) struct Sample {
 /// What the proxy works with.
 pub(super) struct Proxy {
     pub(super) egress: Egress,
-    pub(super) upstream: OperatorAddress,
+    /// Whose answers clients get, and its address.
+    pub(super) from: AnswerFrom,
+    pub(super) address: OperatorAddress,
     pub(super) summary: Arc<Summary>,
     pub(super) follower: Arc<Follower>,
     pub(super) samples: mpsc::Sender<Sample>,
@@ -72,14 +75,15 @@ pub(super) struct Proxy {
 impl Proxy {
     pub(super) fn new(
         egress: Egress,
-        upstream: OperatorAddress,
+        from: AnswerFrom,
+        address: OperatorAddress,
         summary: Arc<Summary>,
         follower: Arc<Follower>,
     ) -> (Self, mpsc::Receiver<Sample>) {
         let (samples, received) = mpsc::channel(QUEUE);
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-        (Self { egress, upstream, summary, follower, samples, room, in_flight }, received)
+        (Self { egress, from, address, summary, follower, samples, room, in_flight }, received)
     }
 }
 
@@ -122,10 +126,10 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let is_grpc = parts.headers.get(header::CONTENT_TYPE);
     if is_grpc.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        let text = "gRPC is not handed on; ask the upstream itself\n";
+        let text = "gRPC is not handed on; ask the server itself\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
     }
-    let address = proxy.upstream.forwarded(parts.uri.path(), parts.uri.query());
+    let address = proxy.address.forwarded(parts.uri.path(), parts.uri.query());
     let Some(address) = address.filter(|_| parts.method != Method::CONNECT) else {
         return (StatusCode::BAD_REQUEST, "the path cannot be handed on\n").into_response();
     };
@@ -140,7 +144,7 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
     };
     let kind = Kind::of(&parts.method, parts.uri.path());
     let mut headers = end_to_end(parts.headers);
-    // These are set anew for the connection to the upstream.
+    // These are set anew for the connection to the server.
     for name in [header::HOST, header::CONTENT_LENGTH, header::EXPECT] {
         headers.remove(name);
     }
@@ -167,12 +171,10 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
     let (status, headers) = (answer.status, end_to_end(answer.headers.clone()));
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let tee = Tee {
-        watched: Some(Watched::new(&proxy.room, kind, question, status, asked, length)),
-        chunks: Box::pin(answer.into_chunks()),
-        _turn: turn,
-        proxy,
-    };
+    let mut watched = Watched::new(&proxy.room, kind, question, status, asked, length);
+    watched.revision = revision_of(&headers);
+    let tee =
+        Tee { watched: Some(watched), chunks: Box::pin(answer.into_chunks()), _turn: turn, proxy };
     let mut response = Response::new(Body::from_stream(tee.into_stream()));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -180,9 +182,26 @@ async fn forward(proxy: Arc<Proxy>, request: Request) -> Response {
 }
 
 fn no_answer(proxy: &Proxy, error: &EgressError) -> Response {
-    proxy.summary.upstream_failures.add();
-    tracing::warn!(%error, "the upstream did not answer");
-    (StatusCode::BAD_GATEWAY, "the upstream did not answer\n").into_response()
+    proxy.failed();
+    tracing::warn!(%error, "{} did not answer", proxy.name());
+    (StatusCode::BAD_GATEWAY, format!("{} did not answer\n", proxy.name())).into_response()
+}
+
+impl Proxy {
+    /// Counts a request that its client got no whole answer to.
+    fn failed(&self) {
+        match self.from {
+            AnswerFrom::Upstream => self.summary.upstream_failures.add(),
+            AnswerFrom::Behalf => self.summary.behalf_failures.add(),
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self.from {
+            AnswerFrom::Upstream => "the upstream",
+            AnswerFrom::Behalf => "Behalf",
+        }
+    }
 }
 
 /// The headers that are not about one connection.
@@ -210,6 +229,7 @@ struct Watched {
     status: StatusCode,
     asked: Instant,
     length: Option<usize>,
+    revision: Option<u64>,
     received: usize,
     answer: BytesMut,
     /// What question and answer take of the room for those that wait. None when there is no more, or
@@ -230,7 +250,8 @@ impl Watched {
         let bytes = question.len().saturating_add(1_024);
         let room = if is_question { take_room(room, bytes) } else { None };
         let answer = BytesMut::new();
-        Self { kind, question, status, asked, length, received: 0, answer, room }
+        let (revision, received) = (None, 0);
+        Self { kind, question, status, asked, length, revision, received, answer, room }
     }
 
     fn keep(&mut self, chunk: &Bytes, room: &Arc<Semaphore>) {
@@ -292,9 +313,9 @@ impl Tee {
             Some(Err(error)) => {
                 // The client sees that the answer broke off, as it did.
                 self.watched = None;
-                self.proxy.summary.upstream_failures.add();
-                tracing::warn!(%error, "the upstream's answer broke off");
-                Some(Err(io::Error::other("the upstream's answer broke off")))
+                self.proxy.failed();
+                tracing::warn!(%error, "the answer of {} broke off", self.proxy.name());
+                Some(Err(io::Error::other("the answer broke off")))
             }
             None => {
                 self.end();
@@ -306,7 +327,7 @@ impl Tee {
     /// The answer is whole.
     fn end(&mut self) {
         let Some(watched) = self.watched.take() else { return };
-        let Watched { kind, question, status, asked, answer, room, .. } = watched;
+        let Watched { kind, question, status, asked, answer, revision, room, .. } = watched;
         let took = asked.elapsed();
         match kind {
             Kind::Other => {}
@@ -314,11 +335,11 @@ impl Tee {
                 self.proxy.follower.kick(assertions);
             }
             Kind::Change(_) => {}
-            // Whoever may not ask the upstream has nothing to ask of us.
+            // Whoever may not ask the one has nothing to ask of the other.
             Kind::Question(..)
                 if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {}
             Kind::Question(operation, store) => {
-                let seen = Seen { status, body: answer.freeze(), took };
+                let seen = Seen { status, body: answer.freeze(), took, revision };
                 put_aside(&self.proxy, (operation, store), question, seen, room);
             }
         }
@@ -333,8 +354,8 @@ fn put_aside(
     seen: Seen,
     room: Option<OwnedSemaphorePermit>,
 ) {
-    let Proxy { summary, follower, samples, .. } = proxy;
-    summary.add(operation, |figures| figures.upstream.add(seen.took));
+    let Proxy { summary, follower, samples, from, .. } = proxy;
+    summary.took(operation, *from, seen.took);
     if !follower.is_copied(&store) {
         return summary.not_copied.add();
     }
