@@ -20,6 +20,7 @@
 
 mod changes;
 mod codec;
+mod fetch;
 mod guards;
 mod history;
 mod names;
@@ -38,8 +39,9 @@ pub use write::{
     DeleteKey, MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE, OnConflict, WriteRequest,
 };
 
+pub(crate) use fetch::Fetch;
 pub(crate) use names::SCRATCH;
-pub(crate) use rows::{Edge, Row, Rows};
+pub(crate) use rows::{Edge, Row};
 pub(crate) use snapshot::{Identity, SubjectKind, TableKey};
 
 use std::sync::Arc;

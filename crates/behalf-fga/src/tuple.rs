@@ -146,6 +146,12 @@ impl<'a> UserRef<'a> {
 
 /// Splits a user into its parts.
 pub(crate) fn parse_user(user: &str) -> Result<UserRef<'_>, TupleError> {
+    // Nothing with a `#` in it is an object.
+    match split_object(user) {
+        Some(ObjectRef { type_name, id: "*" }) => return Ok(UserRef::Wildcard { type_name }),
+        Some(object) => return Ok(UserRef::Object(object)),
+        None => {}
+    }
     let (object, relation) = match user.split_once('#') {
         Some((object, relation)) => (object, Some(relation)),
         None => (user, None),
@@ -162,9 +168,7 @@ pub(crate) fn parse_user(user: &str) -> Result<UserRef<'_>, TupleError> {
         Some(relation) if is_relation(relation) && !object.id.contains('*') => {
             Ok(UserRef::Userset { object, relation })
         }
-        Some(_) => Err(TupleError::MalformedUser),
-        None if object.id == "*" => Ok(UserRef::Wildcard { type_name: object.type_name }),
-        None => Ok(UserRef::Object(object)),
+        _ => Err(TupleError::MalformedUser),
     }
 }
 
@@ -183,18 +187,21 @@ pub(crate) fn is_relation(relation: &str) -> bool {
 }
 
 fn split_object(object: &str) -> Option<ObjectRef<'_>> {
-    let (type_name, id) = object.split_once(':')?;
+    // Types have short names, for which this is quicker than a search made for long texts.
+    let colon = object.bytes().position(|byte| byte == b':')?;
+    let (type_name, id) = (object.get(..colon)?, object.get(colon + 1..)?);
     let is_valid = !type_name.is_empty()
         && !id.is_empty()
-        && !id.contains(':')
+        && !id.bytes().fold(false, |any, byte| any | (byte == b':'))
         && is_clean(type_name)
         && is_clean(id);
     is_valid.then_some(ObjectRef { type_name, id })
 }
 
 fn is_clean(text: &str) -> bool {
-    // Almost all names are printable ASCII.
-    if text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    // Almost all names are printable ASCII. All bytes are looked at, which is done many at a time.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'#');
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         return true;
     }
     !text.contains(|c: char| c == '#' || c == ' ' || c.is_control())

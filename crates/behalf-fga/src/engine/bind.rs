@@ -75,7 +75,6 @@ impl StoreModel {
                     is_this_enough: false,
                     steps: Vec::new(),
                     is_plain: false,
-                    looked_at: Vec::new(),
                     naming: Vec::new(),
                     group: Vec::new(),
                     hops: 0,

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 
 use super::overlay::matches;
 use super::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, Subject};
-use super::reach::Reach;
+use super::reach::{self, Reach};
 use super::scope::{Budget, Scope};
 use crate::error::RequestError;
 use crate::tuple::Guard;
@@ -62,6 +62,19 @@ struct Known {
     height: u32,
 }
 
+/// Answers one check. Most need no evaluator.
+pub(super) fn check(
+    scope: Scope<'_>,
+    subject: SubjectId,
+    (node, object): Pair,
+) -> Result<bool, RequestError> {
+    let is_for_reach = is_for_reach(&scope, node) && Reach::is_for(&scope, &subject);
+    if is_for_reach && let Some(is_allowed) = Reach::new(scope, subject).check((node, object)) {
+        return Ok(is_allowed);
+    }
+    Evaluator::with(scope, subject, None).check(node, object)
+}
+
 pub(super) struct Evaluator<'a> {
     pub(super) scope: Scope<'a>,
     pub(super) subject: SubjectId,
@@ -77,13 +90,18 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(scope: Scope<'a>, subject: SubjectId) -> Self {
+        let is_for_reach = Reach::is_for(&scope, &subject);
+        Self::with(scope, subject, is_for_reach.then(|| Reach::new(scope, subject)))
+    }
+
+    fn with(scope: Scope<'a>, subject: SubjectId, reach: Option<Reach<'a>>) -> Self {
         Self {
             scope,
             subject,
             known: HashMap::new(),
             path: Vec::new(),
             budget: scope.budget(),
-            reach: Reach::new(scope, subject),
+            reach,
             nesting: 0,
             deepest: 0,
         }
@@ -106,13 +124,9 @@ impl<'a> Evaluator<'a> {
     pub(super) fn check_all(&mut self, pairs: &[Pair]) -> Vec<Result<bool, RequestError>> {
         let mut answers = Vec::with_capacity(pairs.len());
         for pairs in pairs.chunks(TOGETHER) {
-            let are_plain = pairs.iter().all(|pair| self.is_for_reach(pair.0));
-            let known = match self.reach.as_mut().filter(|_| are_plain) {
-                Some(reach) => reach.check_all(pairs),
-                None => vec![None; pairs.len()],
-            };
-            for (pair, known) in pairs.iter().zip(known) {
-                answers.push(match known {
+            reach::explore(self.ask_first(pairs).as_mut_slice());
+            for pair in pairs {
+                answers.push(match self.known_to_reach(*pair) {
                     Some(is_allowed) => Ok(is_allowed),
                     None => self.check(pair.0, pair.1),
                 });
@@ -121,17 +135,29 @@ impl<'a> Evaluator<'a> {
         answers
     }
 
-    /// The answer for a plain node, if it can be found by [`Reach`].
-    fn reach(&mut self, pair: Pair) -> Option<bool> {
-        if !self.is_for_reach(pair.0) {
+    /// Asks [`Reach`] for the first of the pairs, as far as it can answer; what it finds out is known
+    /// when they are checked.
+    pub(super) fn ask_first(&mut self, pairs: &[Pair]) -> Option<&mut Reach<'a>> {
+        let reach = self.reach.as_mut()?;
+        let is_open =
+            |pair: &&Pair| is_for_reach(&self.scope, pair.0) && reach.answer(**pair).is_none();
+        let open: Vec<Pair> = pairs.iter().take(TOGETHER).filter(is_open).copied().collect();
+        if open.is_empty() {
             return None;
         }
-        self.reach.as_mut()?.check(pair)
+        reach.ask(&open);
+        Some(reach)
     }
 
-    fn is_for_reach(&self, node: NodeId) -> bool {
-        let is_plain = self.scope.model.node(node).is_some_and(|node| node.is_plain);
-        is_plain && self.scope.has_bounded_hops(node)
+    fn known_to_reach(&self, pair: Pair) -> Option<bool> {
+        let reach = self.reach.as_ref().filter(|_| is_for_reach(&self.scope, pair.0));
+        reach?.answer(pair)
+    }
+
+    /// The answer for a plain node, if it can be found by [`Reach`].
+    fn reach(&mut self, pair: Pair) -> Option<bool> {
+        let reach = self.reach.as_mut().filter(|_| is_for_reach(&self.scope, pair.0));
+        reach?.check(pair)
     }
 
     /// Answers for an operand of a node's expression by itself.
@@ -474,6 +500,11 @@ impl<'a> Evaluator<'a> {
         }
         answer(self, subject, class)
     }
+}
+
+/// True if [`Reach`] may answer for the node.
+fn is_for_reach(scope: &Scope<'_>, node: NodeId) -> bool {
+    scope.model.node(node).is_some_and(|node| node.is_plain) && scope.has_bounded_hops(node)
 }
 
 fn truth(holds: bool) -> Truth {

@@ -31,35 +31,13 @@ pub(super) fn assign(model: &mut StoreModel) {
             *slot = below;
         }
     }
-    let looked_at: Vec<Vec<u32>> = model
-        .nodes
-        .iter()
-        .zip(&steps)
-        .map(|(node, steps)| looked_at(model, node, steps.as_deref().unwrap_or_default()))
-        .collect();
-    let found = steps.into_iter().zip(plain).zip(groups).zip(naming).zip(looked_at);
-    for (node, ((((steps, is_plain), group), naming), looked_at)) in
-        model.nodes.iter_mut().zip(found)
-    {
+    let found = steps.into_iter().zip(plain).zip(groups).zip(naming);
+    for (node, (((steps, is_plain), group), naming)) in model.nodes.iter_mut().zip(found) {
         node.is_plain = is_plain;
         node.group = group;
         node.naming = naming;
-        node.looked_at = looked_at;
         node.steps = steps.filter(|_| is_plain).unwrap_or_default();
     }
-}
-
-/// The tables in which the steps look at the object's row.
-fn looked_at(model: &StoreModel, node: &Node, steps: &[Step]) -> Vec<u32> {
-    let table = |step: &Step| {
-        let (owner, class) = match *step {
-            Step::User { .. } | Step::Computed(_) => return None,
-            Step::Wildcard { class } | Step::Usersets { class, .. } => (Some(node), class),
-            Step::Parents { tupleset, class, .. } => (model.node(tupleset), class),
-        };
-        owner.and_then(|owner| owner.direct.get(class)).map(|class| class.table)
-    };
-    steps.iter().filter_map(table).collect()
 }
 
 /// The steps of a union; false if it is none.

@@ -79,8 +79,6 @@ pub(super) struct Node {
     /// What to look at for a check, if nothing the node depends on has `and` or `but not`.
     pub(super) steps: Vec<Step>,
     pub(super) is_plain: bool,
-    /// The tables whose rows of the object the steps look at.
-    pub(super) looked_at: Vec<u32>,
     /// The tables, here and below, that may name a user, each with the user's type.
     pub(super) naming: Vec<(u32, u32)>,
     /// The nodes of which a group is made, itself among them; empty if the node is no group, see

@@ -2,32 +2,34 @@
 //!
 //! A node is *plain* if nothing it depends on has `and` or `but not`; then a check asks whether a
 //! tuple that names the user can be reached, and a cycle is nothing but false. From the object's
-//! end, pairs are visited once each, in waves, also those of many questions about one user at a
-//! time. From the user's end, the groups the user is in are gathered
-//! once per request: a *group* is a plain node made of its own tuples only, so that a userset is
+//! end, pairs are visited once each, in waves, also those of many questions at a time; what a wave
+//! looks at is read together. From the user's end, the groups the user is in are gathered once per
+//! request: a *group* is a plain node made of its own tuples only, so that a userset is
 //! decided by a look into that set instead of a search through its members.
 //!
 //! Whatever cannot be decided so (a condition without its values, the request's own tuples, usersets
 //! and wildcards as users, too much work) has no answer here, and the evaluator is asked.
 
-use std::hint::black_box;
-
 use super::evaluate::{Pair, SubjectId, SubjectKindId};
 use super::pairs::PairMap;
-use super::plan::{Dependent, DirectClass, Node, NodeId, Step, Via};
+use super::plan::{Dependent, DirectClass, Node, NodeId, Step, Subject, Via};
 use super::scope::Scope;
-use crate::store::{Edge, Row, Rows};
+use crate::store::{Edge, Fetch, Row};
 
 /// A user in more groups than this is searched from the object's end only.
 const MAX_GROUPS: usize = 4_096;
 /// Pairs and edges looked at for one answer before the evaluator, which has a budget, takes over.
 const MAX_WORK: u32 = 200_000;
 
-/// So many pairs are looked at together, so that waiting for memory overlaps.
+/// So many pairs of a user are looked at together, so that waiting for memory overlaps.
 const TOGETHER: usize = 32;
+/// So many rows, pairs and steps a check has room for before it grows.
+const ROOM: usize = 16;
 
 /// No place in the list of askers.
 const NOBODY: u32 = u32::MAX;
+/// The place of no row.
+const NO_ROW: usize = usize::MAX;
 
 pub(super) struct Reach<'a> {
     scope: Scope<'a>,
@@ -39,16 +41,39 @@ pub(super) struct Reach<'a> {
     askers: Vec<(u32, u32)>,
     /// Places of pairs that are still to be looked at, in the order in which they were met.
     queue: Vec<u32>,
-    /// Pairs of the current question.
+    /// How many of them were asked for, and how many were looked at.
+    roots: usize,
+    next: usize,
+    /// What the current wave does.
+    tasks: Vec<Task<'a>>,
+    /// Places of pairs with a step that could not be decided.
+    undecided: Vec<u32>,
+    /// The number of the current question.
     question: u32,
     /// Groups the user is in, each with the number of the gathering that last met it.
     groups: PairMap,
     gathered: Vec<(NodeId, Gathered)>,
     /// The objects whose tuples name the user, by table.
-    named: Vec<(u32, Row<'a>)>,
-    /// Rows to read before they are needed.
-    reads: Vec<(&'a Rows, u32)>,
+    named: Vec<Named<'a>>,
     work: u32,
+}
+
+/// A step of a pair, and the place of the row that it looks at.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    place: u32,
+    object: u32,
+    node: &'a Node,
+    step: &'a Step,
+    row: usize,
+}
+
+/// The user's row in a table; until the first wave has been read, only its place.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    table: u32,
+    place: usize,
+    row: Option<Row<'a>>,
 }
 
 /// A pair that was met.
@@ -92,107 +117,178 @@ enum Found {
 }
 
 impl<'a> Reach<'a> {
-    /// Nothing if questions of this request are not for here.
-    pub(super) fn new(scope: Scope<'a>, subject: SubjectId) -> Option<Self> {
-        let is_for_here = subject.kind == SubjectKindId::Object && scope.overlay.is_empty();
-        is_for_here.then(|| Self {
+    /// True if questions of this user in this request are for here.
+    pub(super) fn is_for(scope: &Scope<'_>, subject: &SubjectId) -> bool {
+        subject.kind == SubjectKindId::Object && scope.overlay.is_empty()
+    }
+
+    pub(super) fn new(scope: Scope<'a>, subject: SubjectId) -> Self {
+        Self {
             scope,
             subject,
             places: PairMap::default(),
-            pairs: Vec::new(),
-            askers: Vec::new(),
-            queue: Vec::new(),
+            pairs: Vec::with_capacity(ROOM),
+            askers: Vec::with_capacity(ROOM),
+            queue: Vec::with_capacity(ROOM),
+            roots: 0,
+            next: 0,
+            tasks: Vec::with_capacity(ROOM),
+            undecided: Vec::new(),
             question: 0,
             groups: PairMap::default(),
             gathered: Vec::new(),
             named: Vec::new(),
-            reads: Vec::new(),
             work: 0,
-        })
+        }
     }
 
     /// Whether the user has the plain relation; nothing if it cannot be decided here.
     pub(super) fn check(&mut self, root: Pair) -> Option<bool> {
-        self.explore(&[root]);
+        self.ask(&[root]);
+        explore(&mut [self]);
         self.answer(root)
     }
 
-    /// Answers for many pairs at once, each as [`Self::check`].
-    pub(super) fn check_all(&mut self, roots: &[Pair]) -> Vec<Option<bool>> {
-        self.explore(roots);
-        roots.iter().map(|root| self.answer(*root)).collect()
-    }
-
-    fn answer(&self, root: Pair) -> Option<bool> {
-        let is_reached = self.is_reached(root.0);
+    /// What is known of a pair that was asked for; nothing if it could not be decided.
+    pub(super) fn answer(&self, root: Pair) -> Option<bool> {
         match self.places.get(root).and_then(|place| self.pairs.get(place as usize)) {
             Some(Met { state: State::Allowed, .. }) => Some(true),
             Some(Met { state: State::Denied, .. }) => Some(false),
             Some(_) => None,
-            None => (!is_reached).then_some(false),
+            None => (!self.is_reached(root.0)).then_some(false),
         }
     }
 
-    /// Explores the pairs that the roots lead to, in waves, until all roots lead to the user, or to
-    /// the end, or until it is too much.
+    /// Begins a question about so many pairs, which [`explore`] answers.
     ///
     /// Pairs that were explored to the end need no second look. Those that were left open when a
     /// question ended early are begun anew by the next one that meets them.
-    fn explore(&mut self, roots: &[Pair]) {
+    pub(super) fn ask(&mut self, roots: &[Pair]) {
         self.question += 1;
         self.work = 0;
         self.queue.clear();
-        if let Some(root) = roots.first().filter(|_| self.question == 1) {
-            self.touch_user(*root);
-        }
+        self.next = 0;
+        self.undecided.clear();
         for root in roots {
             self.push(*root, NOBODY);
         }
         // Roots are met first, so they are in front.
-        let of_roots = self.queue.len();
-        let mut next = 0;
-        let mut undecided: Vec<u32> = Vec::new();
-        while next < self.queue.len() {
-            let is_open = |place: &u32| {
-                self.pairs.get(*place as usize).is_some_and(|met| met.state != State::Allowed)
-            };
-            if !self.queue.iter().take(of_roots).any(is_open) || self.work > MAX_WORK {
-                return;
-            }
-            let end = self.queue.len().min(next + TOGETHER);
-            self.touch_wave(next, end);
-            for at in next..end {
-                let Some(&place) = self.queue.get(at) else { continue };
-                let Some(&met) = self.pairs.get(place as usize) else { continue };
-                if met.state != State::Allowed && self.look(place, met.pair) {
-                    undecided.push(place);
-                }
-            }
-            next = end;
-        }
-        self.finish(undecided);
+        self.roots = self.queue.len();
     }
 
-    /// Takes the pair's steps; true if one could not be decided.
-    fn look(&mut self, place: u32, pair: Pair) -> bool {
-        let Some(node) = self.scope.model.node(pair.0) else { return false };
-        let mut is_undecided = false;
-        for step in &node.steps {
-            match self.step(place, node, step, pair.1) {
-                Found::User => {
-                    self.spread(place, State::Allowed);
-                    return false;
+    /// Says which rows the next wave looks at; false if there is none: all roots lead to the user, or
+    /// everything was looked at, or it is too much.
+    fn plan_wave(&mut self, fetch: &mut Fetch<'a>) -> bool {
+        self.tasks.clear();
+        if self.next >= self.queue.len() {
+            self.finish();
+            return false;
+        }
+        let is_open = |place: &u32| {
+            self.pairs.get(*place as usize).is_some_and(|met| met.state != State::Allowed)
+        };
+        if !self.queue.iter().take(self.roots).any(is_open) || self.work > MAX_WORK {
+            return false;
+        }
+        if self.named.is_empty() {
+            self.want_user(fetch);
+        }
+        let end = self.queue.len().min(self.next + TOGETHER);
+        for at in self.next..end {
+            let met = self.queue.get(at).and_then(|at| Some((*at, self.pairs.get(*at as usize)?)));
+            let Some((place, met)) = met.filter(|(_, met)| met.state != State::Allowed) else {
+                continue;
+            };
+            let (node, object) = met.pair;
+            let Some(node) = self.scope.model.node(node) else { continue };
+            for step in &node.steps {
+                if let Some(row) = self.want(node, step, object, fetch) {
+                    self.tasks.push(Task { place, node, step, object, row });
                 }
-                Found::Nothing => {}
-                Found::Undecided => is_undecided = true,
             }
         }
-        is_undecided
+        self.next = end;
+        true
+    }
+
+    /// The place of the object's row that a step looks at, or of none; nothing if the step cannot
+    /// lead to this user.
+    fn want(
+        &self,
+        node: &'a Node,
+        step: &'a Step,
+        object: u32,
+        fetch: &mut Fetch<'a>,
+    ) -> Option<usize> {
+        let class = self.class(node, step);
+        let is_worth_it = match *step {
+            Step::User { .. } | Step::Wildcard { .. } => {
+                class?.subject_type == self.subject.type_number
+            }
+            Step::Usersets { target, .. } | Step::Parents { target, .. } => self.is_reached(target),
+            Step::Computed(_) => true,
+        };
+        match step {
+            _ if !is_worth_it => None,
+            Step::User { .. } | Step::Computed(_) => Some(NO_ROW),
+            _ => {
+                let table = self.scope.snapshot.table(class?.table)?;
+                Some(fetch.want(&table.forward, object))
+            }
+        }
+    }
+
+    /// The class whose tuples a step looks at.
+    fn class(&self, node: &'a Node, step: &Step) -> Option<&'a DirectClass> {
+        match *step {
+            Step::User { class } | Step::Wildcard { class } | Step::Usersets { class, .. } => {
+                node.direct.get(class)
+            }
+            Step::Parents { tupleset, class, .. } => {
+                self.scope.model.node(tupleset)?.direct.get(class)
+            }
+            Step::Computed(_) => None,
+        }
+    }
+
+    /// Adds the rows of the user that the first root may look at.
+    fn want_user(&mut self, fetch: &mut Fetch<'a>) {
+        let Scope { model, snapshot, .. } = self.scope;
+        let root = self.queue.first().and_then(|place| self.pairs.get(*place as usize));
+        let Some(node) = root.and_then(|root| model.node(root.pair.0)) else { return };
+        for (subject_type, table) in &node.naming {
+            if *subject_type == self.subject.type_number
+                && let Some(rows) = snapshot.table(*table)
+            {
+                let place = fetch.want(&rows.reverse, self.subject.id);
+                self.named.push(Named { table: *table, place, row: None });
+            }
+        }
+    }
+
+    /// Looks at the rows that were read.
+    fn run_wave(&mut self, fetch: &Fetch<'a>) {
+        for named in &mut self.named {
+            named.row.get_or_insert_with(|| fetch.row(named.place));
+        }
+        let tasks = std::mem::take(&mut self.tasks);
+        for task in &tasks {
+            let met = self.pairs.get(task.place as usize);
+            if met.is_some_and(|met| met.state == State::Allowed) {
+                continue;
+            }
+            match self.step(task, fetch.row(task.row)) {
+                Found::User => self.spread(task.place, State::Allowed),
+                Found::Nothing => {}
+                Found::Undecided => self.undecided.push(task.place),
+            }
+        }
+        self.tasks = tasks;
     }
 
     /// Everything queued was looked at: what is not allowed by now is denied, or undecided.
-    fn finish(&mut self, undecided: Vec<u32>) {
-        for place in undecided {
+    fn finish(&mut self) {
+        for place in std::mem::take(&mut self.undecided) {
             self.spread(place, State::Undecided);
         }
         for place in self.queue.drain(..) {
@@ -217,38 +313,6 @@ impl<'a> Reach<'a> {
             while let Some(&(place, next)) = self.askers.get(asker as usize) {
                 stack.push(place);
                 asker = next;
-            }
-        }
-    }
-
-    /// Reads the rows that a wave will look at, without waiting for one before the next.
-    fn touch_wave(&mut self, from: usize, to: usize) {
-        let Scope { model, snapshot, .. } = self.scope;
-        for place in self.queue.get(from..to).unwrap_or(&[]) {
-            let Some(met) = self.pairs.get(*place as usize) else { continue };
-            let Some(node) = model.node(met.pair.0) else { continue };
-            for table in &node.looked_at {
-                self.reads.extend(snapshot.table(*table).map(|t| (&t.forward, met.pair.1)));
-            }
-        }
-        let mut sum = 0;
-        for (rows, row) in &self.reads {
-            sum ^= rows.touch_page(*row);
-        }
-        for (rows, row) in self.reads.drain(..) {
-            sum ^= rows.touch_row(row);
-        }
-        black_box(sum);
-    }
-
-    /// Adds the rows of the user that a question may look at to the reads of the first wave.
-    fn touch_user(&mut self, root: Pair) {
-        let Scope { model, snapshot, .. } = self.scope;
-        let Some(node) = model.node(root.0) else { return };
-        for (subject_type, table) in &node.naming {
-            if *subject_type == self.subject.type_number {
-                let table = snapshot.table(*table);
-                self.reads.extend(table.map(|table| (&table.reverse, self.subject.id)));
             }
         }
     }
@@ -293,69 +357,57 @@ impl<'a> Reach<'a> {
         }
     }
 
-    fn step(&mut self, place: u32, node: &'a Node, step: &'a Step, object: u32) -> Found {
-        match *step {
-            Step::User { class } => self.user(node, class, object),
-            Step::Wildcard { class } => {
-                let Some(class) = node.direct.get(class) else { return Found::Nothing };
-                if class.subject_type != self.subject.type_number {
-                    return Found::Nothing;
-                }
-                self.tuples(class, object, &mut |_, _| Found::User)
+    fn step(&mut self, task: &Task<'a>, row: Row<'a>) -> Found {
+        let Task { place, object, node, step, .. } = *task;
+        match (*step, self.class(node, step)) {
+            (Step::Computed(target), _) => {
+                self.push((target, object), place);
+                Found::Nothing
             }
-            Step::Usersets { class, target } => {
-                let Some(class) = node.direct.get(class) else { return Found::Nothing };
-                self.usersets(place, class, target, object)
+            (Step::User { .. }, Some(class)) => self.user(class, object),
+            (Step::Wildcard { .. }, Some(class)) => {
+                self.tuples(class, object, row, |_, _| Found::User)
             }
-            Step::Parents { tupleset, class, target } => {
-                let owner = self.scope.model.node(tupleset);
-                let class = owner.and_then(|owner| owner.direct.get(class));
-                let Some(class) = class else { return Found::Nothing };
-                self.tuples(class, object, &mut |this, parent| {
+            (Step::Usersets { target, .. }, Some(class)) => {
+                self.usersets(place, class, target, object, row)
+            }
+            (Step::Parents { target, .. }, Some(class)) => {
+                self.tuples(class, object, row, |this, parent| {
                     this.push((target, parent), place);
                     Found::Nothing
                 })
             }
-            Step::Computed(target) => {
-                self.push((target, object), place);
-                Found::Nothing
-            }
+            (_, None) => Found::Nothing,
         }
     }
 
     /// Whether a tuple of the object names the user, looked for among the user's tuples, which are
     /// the same for every object of the request.
-    fn user(&mut self, node: &'a Node, class: usize, object: u32) -> Found {
-        let Some(class) = node.direct.get(class) else { return Found::Nothing };
-        if class.subject_type != self.subject.type_number {
-            return Found::Nothing;
-        }
-        let Some(table) = self.scope.snapshot.table(class.table) else { return Found::Nothing };
-        let known = self.named.iter().find(|(number, _)| *number == class.table);
-        let row = match known {
-            Some((_, row)) => *row,
-            None => {
-                let row = table.reverse.row(self.subject.id);
-                self.named.push((class.table, row));
-                row
-            }
-        };
+    fn user(&mut self, class: &'a DirectClass, object: u32) -> Found {
+        let row = self.named_row(class.table);
         let edge = if row.is_small() {
             row.find(object)
         } else {
-            table.forward.find(object, self.subject.id)
+            let table = self.scope.snapshot.table(class.table);
+            table.and_then(|table| table.forward.find(object, self.subject.id))
         };
-        let Some(edge) = edge else { return Found::Nothing };
-        if !edge.is_guarded() {
-            return if class.admits_plain { Found::User } else { Found::Nothing };
+        match edge.map(|edge| self.holds(class, object, self.subject.id, edge.is_guarded())) {
+            Some(Some(true)) => Found::User,
+            Some(Some(false)) | None => Found::Nothing,
+            Some(None) => Found::Undecided,
         }
-        let own = Edge::new(self.subject.id, true);
-        let Some(guard) = table.guard(object, own) else { return Found::Nothing };
-        match self.scope.holds(class, guard) {
-            Ok(true) => Found::User,
-            Ok(false) => Found::Nothing,
-            Err(_) => Found::Undecided,
+    }
+
+    /// The objects whose tuples of a table name the user.
+    fn named_row(&mut self, table: u32) -> Row<'a> {
+        let known = self.named.iter().find(|named| named.table == table);
+        if let Some(row) = known.and_then(|named| named.row) {
+            return row;
         }
+        let rows = self.scope.snapshot.table(table);
+        let row = rows.map(|table| table.reverse.row(self.subject.id)).unwrap_or_default();
+        self.named.push(Named { table, place: NO_ROW, row: Some(row) });
+        row
     }
 
     fn usersets(
@@ -364,18 +416,14 @@ impl<'a> Reach<'a> {
         class: &'a DirectClass,
         target: NodeId,
         object: u32,
+        row: Row<'a>,
     ) -> Found {
-        if !self.is_reached(target) {
-            return Found::Nothing;
-        }
         // Most objects name no userset, and then the user's groups need not be known.
-        let table = self.scope.snapshot.table(class.table);
-        let is_empty = table.is_none_or(|table| table.forward.row(object).is_empty());
-        if is_empty {
+        if row.is_empty() {
             return Found::Nothing;
         }
         let gathered = self.gather(target);
-        self.tuples(class, object, &mut |this, group| {
+        self.tuples(class, object, row, |this, group| {
             let pair = (target, group);
             match gathered {
                 Gathered::TooMany => this.push(pair, place),
@@ -392,24 +440,39 @@ impl<'a> Reach<'a> {
         &mut self,
         class: &'a DirectClass,
         object: u32,
-        visit: &mut dyn FnMut(&mut Self, u32) -> Found,
+        row: Row<'a>,
+        visit: impl Fn(&mut Self, u32) -> Found,
     ) -> Found {
-        let Some(table) = self.scope.snapshot.table(class.table) else { return Found::Nothing };
         let mut found = Found::Nothing;
-        for edge in table.forward.row(object).iter() {
+        for edge in row.iter() {
             self.work += 1;
-            let Some(guard) = table.guard(object, edge) else { continue };
-            match self.scope.holds(class, guard) {
-                Ok(true) => match visit(self, edge.end()) {
+            match self.holds(class, object, edge.end(), edge.is_guarded()) {
+                Some(true) => match visit(self, edge.end()) {
                     Found::User => return Found::User,
                     Found::Nothing => {}
                     Found::Undecided => found = Found::Undecided,
                 },
-                Ok(false) => {}
-                Err(_) => found = Found::Undecided,
+                Some(false) => {}
+                None => found = Found::Undecided,
             }
         }
         found
+    }
+
+    /// Whether a stored tuple counts; nothing if it cannot be decided here.
+    fn holds(
+        &self,
+        class: &DirectClass,
+        object: u32,
+        subject: u32,
+        is_guarded: bool,
+    ) -> Option<bool> {
+        if !is_guarded {
+            return Some(class.admits_plain);
+        }
+        let table = self.scope.snapshot.table(class.table);
+        let guard = table.and_then(|table| table.guard(object, Edge::new(subject, true)));
+        guard.map_or(Some(false), |guard| self.scope.holds(class, guard).ok())
     }
 
     /// Gathers the groups of a group node that the user is in, once per request.
@@ -434,9 +497,9 @@ impl<'a> Reach<'a> {
             for class in &member.direct {
                 let subject = match class.subject {
                     _ if class.subject_type != self.subject.type_number => continue,
-                    super::plan::Subject::Object => self.subject.id,
-                    super::plan::Subject::Wildcard => 0,
-                    super::plan::Subject::Userset(_) => continue,
+                    Subject::Object => self.subject.id,
+                    Subject::Wildcard => 0,
+                    Subject::Userset(_) => continue,
                 };
                 self.groups_naming(member.id, class, subject, &mut queue, &mut gathered);
             }
@@ -470,26 +533,52 @@ impl<'a> Reach<'a> {
         queue: &mut Vec<Pair>,
         gathered: &mut Gathered,
     ) {
-        let Some(table) = self.scope.snapshot.table(class.table) else { return };
-        for edge in table.reverse.row(subject).iter() {
+        let is_user = class.subject == Subject::Object
+            && (class.subject_type, subject) == (self.subject.type_number, self.subject.id);
+        let row = if is_user {
+            self.named_row(class.table)
+        } else {
+            let table = self.scope.snapshot.table(class.table);
+            table.map(|table| table.reverse.row(subject)).unwrap_or_default()
+        };
+        for edge in row.iter() {
             let group = edge.end();
-            let own = Edge::new(subject, edge.is_guarded());
-            let Some(guard) = table.guard(group, own) else { continue };
-            let holds = self.scope.holds(class, guard);
-            match holds {
-                Ok(true) => {
+            match self.holds(class, group, subject, edge.is_guarded()) {
+                Some(true) => {
                     // Another gathering may have met it, and gone on elsewhere from there.
                     let number = u32::try_from(self.gathered.len()).unwrap_or(u32::MAX);
                     if self.groups.insert((node, group), number) != Some(number) {
                         queue.push((node, group));
                     }
                 }
-                Ok(false) => {}
-                Err(_) => *gathered = Gathered::Undecided,
+                Some(false) => {}
+                None => *gathered = Gathered::Undecided,
             }
             if queue.len() > MAX_GROUPS {
                 return;
             }
+        }
+    }
+}
+
+/// Answers the questions of several users in waves, whose rows are read together.
+pub(super) fn explore(asked: &mut [&mut Reach<'_>]) {
+    let mut fetch = Fetch::with_room_for(ROOM);
+    let mut open = asked.len();
+    while open > 0 {
+        fetch.clear();
+        let mut at = 0;
+        while at < open {
+            if asked.get_mut(at).is_some_and(|reach| reach.plan_wave(&mut fetch)) {
+                at += 1;
+            } else {
+                open -= 1;
+                asked.swap(at, open);
+            }
+        }
+        fetch.read();
+        for reach in asked.iter_mut().take(open) {
+            reach.run_wave(&fetch);
         }
     }
 }

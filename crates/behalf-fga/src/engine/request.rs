@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::evaluate::{Evaluator, Pair, SubjectId, SubjectKindId};
+use super::evaluate::{self, Evaluator, Pair, SubjectId, SubjectKindId};
 use super::overlay::Overlay;
 use super::plan::{NodeId, StoreModel};
+use super::reach;
 use super::scope::Scope;
 use super::tuples::Resolver;
 use crate::condition::MAX_CONDITION_COST;
@@ -15,8 +16,8 @@ use crate::tuple::{TupleKey, UserRef};
 /// A request may not carry more contextual tuples.
 pub const MAX_CONTEXTUAL_TUPLES: usize = 100;
 
-/// So many names are looked for together.
-const TOGETHER: usize = 64;
+/// So many checks of a batch are worked on together.
+const TOGETHER: usize = 32;
 
 /// Bounds on the work of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,12 +165,13 @@ impl Snapshot {
             }
         };
         let scope = Scope { snapshot: self, model, overlay: &overlay, request: check.request };
-        Evaluator::new(scope, subject).check(resolved.node, object)
+        evaluate::check(scope, subject, (resolved.node, object))
     }
 
     /// Answers many checks on this one version, each for itself.
     ///
-    /// Neighbours with the same user, context and contextual tuples share what they work out.
+    /// Neighbours with the same user, context and contextual tuples share what they work out; for
+    /// others, what they look at is read together.
     pub fn batch_check(
         &self,
         model: &StoreModel,
@@ -177,71 +179,44 @@ impl Snapshot {
     ) -> Vec<Result<bool, RequestError>> {
         let mut answers = Vec::with_capacity(checks.len());
         let mut rest = checks;
-        while let Some(first) = rest.first() {
-            let same = rest.iter().take_while(|next| shares_work(first, next)).count();
-            let (group, after) = rest.split_at_checked(same).unwrap_or((rest, &[]));
-            self.check_group(model, group, first, &mut answers);
-            rest = after;
+        while !rest.is_empty() {
+            let mut groups = Vec::new();
+            let mut count = 0;
+            while count < TOGETHER
+                && let Some(first) = rest.first()
+            {
+                let same = rest.iter().take_while(|next| shares_work(first, next)).count();
+                let (group, after) = rest.split_at_checked(same).unwrap_or((rest, &[]));
+                groups.push(Group::new(self, model, group, first));
+                count += same;
+                rest = after;
+            }
+            self.check_groups(model, &mut groups, &mut answers);
         }
         answers
     }
 
-    fn check_group(
+    fn check_groups(
         &self,
         model: &StoreModel,
-        group: &[CheckRequest<'_>],
-        first: &CheckRequest<'_>,
+        groups: &mut [Group<'_>],
         answers: &mut Vec<Result<bool, RequestError>>,
     ) {
-        let mut overlay = match Overlay::new(self, model, &first.request) {
-            Ok(overlay) => overlay,
-            Err(error) => {
-                // The checks' own errors come before those of their contextual tuples.
-                answers.extend(group.iter().map(|check| {
-                    let resolved = model.resolve(check.user, check.relation, check.object);
-                    Err(resolved.err().map_or_else(|| error.clone(), RequestError::InvalidInput))
-                }));
-                return;
-            }
-        };
-        let mut resolver = Resolver::new(model, first.user);
-        let resolved: Vec<Result<(NodeId, &str), TupleError>> =
-            group.iter().map(|check| resolver.target(check.relation, check.object)).collect();
-        let Ok((user, user_node)) = resolver.user else {
-            let errors = resolved.into_iter().map(|target| target.map(|_| false));
-            answers.extend(errors.map(|error| error.map_err(RequestError::InvalidInput)));
-            return;
-        };
-        let subject = subject_of(self, model, &mut overlay, user, user_node);
-        let pairs = self.pairs(model, &mut overlay, resolved.iter().flatten().copied());
-        let scope = Scope { snapshot: self, model, overlay: &overlay, request: first.request };
-        let mut checked = Evaluator::new(scope, subject).check_all(&pairs).into_iter();
-        answers.extend(resolved.into_iter().map(|target| match target {
-            Ok(_) => checked.next().unwrap_or(Ok(false)),
-            Err(error) => Err(RequestError::InvalidInput(error)),
-        }));
-    }
-
-    /// The pairs of nodes and object ids; objects of one type are looked for together.
-    fn pairs<'n>(
-        &self,
-        model: &StoreModel,
-        overlay: &mut Overlay<'_>,
-        targets: impl Iterator<Item = (NodeId, &'n str)> + Clone,
-    ) -> Vec<Pair> {
-        let type_of = |node: NodeId| model.node(node).map_or(u32::MAX, |node| node.object_type);
-        let mut pairs = Vec::new();
-        let mut rest = targets.peekable();
-        while let Some(&(first, _)) = rest.peek() {
-            let object_type = type_of(first);
-            let ids = rest.clone().take_while(|(node, _)| type_of(*node) == object_type);
-            let ids = ids.map(|(_, id)| id).take(TOGETHER);
-            for stored in self.object_numbers(object_type, ids) {
-                let Some((node, id)) = rest.next() else { break };
-                pairs.push((node, overlay.numbered(stored, object_type, id)));
-            }
+        let ids: Vec<(u32, &str)> = groups.iter().flat_map(|group| group.ids(model)).collect();
+        let mut numbers = self.object_numbers(&ids).into_iter();
+        for group in &mut *groups {
+            group.number(model, &mut numbers);
         }
-        pairs
+        let mut evaluators: Vec<Option<Evaluator<'_>>> =
+            groups.iter().map(|group| group.evaluator(self, model)).collect();
+        let asked = evaluators.iter_mut().zip(&*groups);
+        let mut asked: Vec<_> = asked
+            .filter_map(|(evaluator, group)| evaluator.as_mut()?.ask_first(&group.pairs))
+            .collect();
+        reach::explore(&mut asked);
+        for (evaluator, group) in evaluators.iter_mut().zip(&*groups) {
+            group.answers(evaluator.as_mut(), answers);
+        }
     }
 
     /// Says for each id whether the user has the relation to that object.
@@ -254,11 +229,96 @@ impl Snapshot {
         filter: &FilterRequest<'_>,
     ) -> Result<Vec<bool>, RequestError> {
         let node = target(model, filter.object_type, filter.relation)?;
+        let object_type = object_type(model, node);
         let mut overlay = Overlay::new(self, model, &filter.request)?;
         let subject = user(self, model, &mut overlay, filter.user)?;
-        let pairs = self.pairs(model, &mut overlay, filter.ids.iter().map(|id| (node, *id)));
+        let ids: Vec<(u32, &str)> = filter.ids.iter().map(|id| (object_type, *id)).collect();
+        let numbers = self.object_numbers(&ids).into_iter().zip(filter.ids);
+        let pairs: Vec<Pair> =
+            numbers.map(|(stored, id)| (node, overlay.numbered(stored, object_type, id))).collect();
         let scope = Scope { snapshot: self, model, overlay: &overlay, request: filter.request };
         Evaluator::new(scope, subject).check_all(&pairs).into_iter().collect()
+    }
+}
+
+/// Neighbours in a batch that share their user and all else that they look at.
+struct Group<'a> {
+    request: &'a RequestContext<'a>,
+    overlay: Result<Overlay<'a>, RequestError>,
+    subject: SubjectId,
+    user_id: Option<&'a str>,
+    targets: Vec<Result<(NodeId, &'a str), TupleError>>,
+    /// The targets that are no errors.
+    pairs: Vec<Pair>,
+}
+
+impl<'a> Group<'a> {
+    fn new(
+        snapshot: &Snapshot,
+        model: &'a StoreModel,
+        checks: &'a [CheckRequest<'a>],
+        first: &'a CheckRequest<'a>,
+    ) -> Self {
+        let mut resolver = Resolver::new(model, first.user);
+        let targets = checks.iter().map(|check| resolver.target(check.relation, check.object));
+        let targets: Vec<_> = targets.collect();
+        let (user, user_node) = match resolver.user {
+            Ok((user, node)) => (user, node),
+            // Every target is this error.
+            Err(_) => (UserRef::Wildcard { type_name: "" }, None),
+        };
+        let (subject, user_id) = subject_without_id(model, user, user_node);
+        let pairs = Vec::with_capacity(targets.len());
+        let overlay = Overlay::new(snapshot, model, &first.request);
+        Self { request: &first.request, overlay, subject, user_id, targets, pairs }
+    }
+
+    /// The types and ids of the user and of the objects.
+    fn ids(&self, model: &'a StoreModel) -> impl Iterator<Item = (u32, &'a str)> {
+        let user = self.user_id.map(|id| (self.subject.type_number, id));
+        let objects = self.targets.iter().flatten();
+        user.into_iter().chain(objects.map(|(node, id)| (object_type(model, *node), *id)))
+    }
+
+    /// Takes the numbers that the store has for [`Self::ids`].
+    fn number(&mut self, model: &StoreModel, stored: &mut impl Iterator<Item = Option<u32>>) {
+        let overlay = &mut self.overlay;
+        let mut next = |object_type: u32, id: &str| {
+            let stored = stored.next().flatten();
+            overlay.as_mut().map_or(0, |overlay| overlay.numbered(stored, object_type, id))
+        };
+        if let Some(id) = self.user_id {
+            self.subject.id = next(self.subject.type_number, id);
+        }
+        for (node, id) in self.targets.iter().flatten() {
+            self.pairs.push((*node, next(object_type(model, *node), id)));
+        }
+    }
+
+    /// Nothing if there is nothing to evaluate.
+    fn evaluator<'e>(
+        &'e self,
+        snapshot: &'e Snapshot,
+        model: &'e StoreModel,
+    ) -> Option<Evaluator<'e>> {
+        let overlay = self.overlay.as_ref().ok().filter(|_| !self.pairs.is_empty())?;
+        let scope = Scope { snapshot, model, overlay, request: *self.request };
+        Some(Evaluator::new(scope, self.subject))
+    }
+
+    fn answers(
+        &self,
+        evaluator: Option<&mut Evaluator<'_>>,
+        answers: &mut Vec<Result<bool, RequestError>>,
+    ) {
+        let checked = evaluator.map(|evaluator| evaluator.check_all(&self.pairs));
+        let mut checked = checked.into_iter().flatten();
+        answers.extend(self.targets.iter().map(|target| match (target, &self.overlay) {
+            // The checks' own errors come before those of their contextual tuples.
+            (Err(error), _) => Err(RequestError::InvalidInput(error.clone())),
+            (Ok(_), Err(error)) => Err(error.clone()),
+            (Ok(_), Ok(_)) => checked.next().unwrap_or(Ok(false)),
+        }));
     }
 }
 
@@ -290,6 +350,11 @@ pub(super) fn target(
         object_type: object_type.to_owned(),
         relation: relation.to_owned(),
     })
+}
+
+/// The number of the type of a node's objects.
+fn object_type(model: &StoreModel, node: NodeId) -> u32 {
+    model.node(node).map_or(u32::MAX, |node| node.object_type)
 }
 
 /// The subject a user's text names.

@@ -7,7 +7,6 @@
 //! of one that was given up, is absent.
 
 use std::hash::BuildHasher;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -37,7 +36,8 @@ pub(crate) struct Names {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sought {
     hash: u64,
-    likely: Option<u32>,
+    /// What the first slot holds.
+    slot: u32,
 }
 
 /// The texts of 64 names, back to back.
@@ -145,29 +145,22 @@ impl Names {
         self.index.find(hash, |number| self.name(number) == Some(name))
     }
 
-    /// The numbers of many names. Everything that a search looks at is read for all of them before
-    /// the first search, so that waiting for memory overlaps.
-    pub(crate) fn find_all<'n>(
-        &self,
-        names: impl Iterator<Item = &'n str> + Clone,
-    ) -> Vec<Option<u32>> {
-        let sought: Vec<Sought> = names.clone().map(|name| self.seek(name)).collect();
-        black_box(sought.iter().fold(0, |sum, sought| sum ^ self.touch(*sought)));
-        names.zip(sought).map(|(name, sought)| self.find_sought(sought, name)).collect()
-    }
-
-    /// Begins a search that [`Self::find_sought`] ends: hashes, and reads the first slot.
+    /// Begins a search that [`Self::find_sought`] ends: hashes, and reads the first slot, whatever it
+    /// says, so that the next search need not wait for it.
     #[inline]
     pub(super) fn seek(&self, name: &str) -> Sought {
         let hash = self.index.hasher.hash_one(name);
-        Sought { hash, likely: self.index.likely(hash) }
+        Sought { hash, slot: self.index.first(hash) }
     }
 
     /// Reads the text that the search most likely ends at.
     #[inline]
     pub(super) fn touch(&self, sought: Sought) -> u8 {
-        let text = sought.likely.and_then(|number| self.name(number));
-        text.and_then(|text| text.as_bytes().last()).copied().unwrap_or_default()
+        let likely = self.index.likely(sought);
+        let text = likely.and_then(|number| self.name(number)).unwrap_or_default();
+        // The text may begin in one line of the cache and end in the next.
+        let ends = [text.as_bytes().first(), text.as_bytes().last()];
+        ends.into_iter().flatten().fold(0, |sum, byte| sum ^ byte)
     }
 
     /// The number of the name that was sought.
@@ -264,12 +257,18 @@ fn slice<'a>(text: &'a str, ends: &[u32], at: usize) -> Option<&'a str> {
 }
 
 impl Index {
-    /// The number that a hash most likely has: that of the first slot, if its tag fits.
+    /// What the first slot of a hash holds.
     #[inline]
-    fn likely(&self, hash: u64) -> Option<u32> {
-        let slot = self.slots.get(place(hash, self.slots.len() - 1))?;
-        let slot = u64::from(slot.load(Ordering::Acquire));
-        self.number(slot).filter(|_| slot >> self.number_bits == self.tag(hash))
+    fn first(&self, hash: u64) -> u32 {
+        let slot = self.slots.get(place(hash, self.slots.len() - 1));
+        slot.map_or(0, |slot| slot.load(Ordering::Acquire))
+    }
+
+    /// The number that a name most likely has: that of the first slot, if its tag fits.
+    #[inline]
+    fn likely(&self, sought: Sought) -> Option<u32> {
+        let slot = u64::from(sought.slot);
+        self.number(slot).filter(|_| slot >> self.number_bits == self.tag(sought.hash))
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! A vector of pages that versions share.
 //!
-//! Cloning copies one pointer per 64 pages. Changing a page copies its group of pointers if an
+//! Cloning copies one pointer per 64 pages, and a look at a page follows one. Changing a page copies its group of pointers if an
 //! older version still holds it; a page itself is something that is cheap to clone.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ const GROUP: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Paged<P> {
-    groups: Vec<Arc<Vec<P>>>,
+    groups: Vec<Arc<[P]>>,
 }
 
 impl<P> Default for Paged<P> {
@@ -30,11 +30,16 @@ impl<P: Clone + Default> Paged<P> {
         if self.groups.len() <= group {
             self.groups.resize_with(group + 1, Arc::default);
         }
-        let group = Arc::make_mut(self.groups.get_mut(group)?);
+        let group = self.groups.get_mut(group)?;
         if group.len() <= at {
-            group.resize_with(at + 1, P::default);
+            let mut pages = match Arc::get_mut(group) {
+                Some(own) => own.iter_mut().map(std::mem::take).collect(),
+                None => group.to_vec(),
+            };
+            pages.resize_with(at + 1, P::default);
+            *group = Arc::from(pages);
         }
-        group.get_mut(at)
+        Arc::make_mut(group).get_mut(at)
     }
 
     /// The number behind the last page's. Not all below are there: only those that were asked for,
@@ -54,8 +59,8 @@ impl<P: Clone + Default> Paged<P> {
     /// Bytes of the directory, not of what the pages point to.
     pub(crate) fn directory_bytes(&self) -> usize {
         // Two counters in front of everything shared.
-        let pages: usize = self.groups.iter().map(|group| group.capacity()).sum();
-        self.groups.len() * (8 + 16 + 24) + pages * size_of::<P>()
+        let pages: usize = self.groups.iter().map(|group| group.len()).sum();
+        self.groups.len() * (16 + 16) + pages * size_of::<P>()
     }
 }
 
@@ -86,8 +91,6 @@ mod tests {
         // A whole group, one of two pages, none, and one up to its ninth.
         assert_eq!(paged.pages().count(), 64 + 2 + 9);
         assert_eq!(paged.pages().sum::<u64>(), 1 + 2 + 64 + 7 + 8 + 201);
-        let pages: usize = paged.groups.iter().map(|group| group.capacity()).sum();
-        assert!(pages >= 64 + 2 + 9);
-        assert_eq!(paged.directory_bytes(), 4 * 48 + pages * 8);
+        assert_eq!(paged.directory_bytes(), 4 * 32 + (64 + 2 + 9) * 8);
     }
 }

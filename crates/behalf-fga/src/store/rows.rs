@@ -157,28 +157,34 @@ impl Rows {
     /// The edges of a row.
     #[inline]
     pub(crate) fn row(&self, row: u32) -> Row<'_> {
-        let (number, at) = split(row);
-        let Some(Some(page)) = self.pages.get(number) else { return Row::default() };
-        let small = edges_of(page, at);
-        let has_big = small.is_empty() && flags(page) & HAS_BIG != 0;
-        Row { small, big: if has_big { self.big_row(row) } else { None } }
+        self.row_of(self.page(row), row)
     }
 
-    /// Reads where the row is, so that many such reads can be under way at once; see
-    /// [`Self::touch_row`]. What is read must be used for something, or it is not read.
+    /// The page of a row.
     #[inline]
-    pub(crate) fn touch_page(&self, row: u32) -> u32 {
-        let (number, at) = split(row);
-        match self.pages.get(number) {
-            Some(Some(page)) => page.get(1 + at / 4).copied().unwrap_or_default(),
-            _ => 0,
-        }
+    pub(super) fn page(&self, row: u32) -> &[u32] {
+        self.pages.get(split(row).0).and_then(Option::as_deref).unwrap_or(&[])
     }
 
-    /// Reads the row's first edge, after [`Self::touch_page`].
+    /// The edges of a row, given its page.
     #[inline]
-    pub(crate) fn touch_row(&self, row: u32) -> u32 {
-        self.row(row).small.first().copied().unwrap_or_default()
+    pub(super) fn row_of<'a>(&'a self, page: &'a [u32], row: u32) -> Row<'a> {
+        let small = edges_of(page, split(row).1);
+        let may_be_big = flags(page) & HAS_BIG != 0 && small.is_empty();
+        Row { small, big: if may_be_big { self.big_row(row) } else { None } }
+    }
+
+    /// Reads what says where the row is in its page.
+    #[inline]
+    pub(super) fn touch_head(page: &[u32], row: u32) -> u32 {
+        flags(page) ^ page.get(1 + split(row).1 / 4).copied().unwrap_or_default()
+    }
+
+    /// Reads where the row begins, also if it is empty: so there is nothing to decide.
+    #[inline]
+    pub(super) fn touch_row(page: &[u32], row: u32) -> u32 {
+        let start = range(page, split(row).1).0;
+        page.get(first_edge(page) + start).copied().unwrap_or_default()
     }
 
     /// The first row from `row` on that has edges.
