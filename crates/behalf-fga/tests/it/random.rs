@@ -518,6 +518,7 @@ impl Case {
         let snapshot = self.fga.snapshot();
         self.users(&snapshot, request, tally);
         self.trees(&snapshot, request);
+        let mut asked = Vec::new();
         for user in Self::subjects() {
             for name in TYPES {
                 for relation in RELATIONS.into_iter().chain([PARENT]) {
@@ -541,8 +542,23 @@ impl Case {
                     let question = format_args!("{user} {relation} {name}");
                     assert_eq!(batch, single, "{}", self.describe(question));
                     self.lists(&snapshot, (&user, relation, name), request, &single, tally);
+                    let objects = objects.into_iter().zip(single);
+                    asked.extend(
+                        objects.map(|(object, answer)| (object, relation, user.clone(), answer)),
+                    );
                 }
             }
+        }
+        // Each object once more, for all users by turns.
+        asked.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        let checks: Vec<CheckRequest<'_>> = asked
+            .iter()
+            .map(|(object, relation, user, _)| CheckRequest { user, relation, object, request })
+            .collect();
+        let batch = snapshot.batch_check(&self.bound, &checks);
+        for ((object, relation, user, single), batch) in asked.iter().zip(batch) {
+            let question = format_args!("{user} {relation} {object}");
+            assert_eq!(&batch, single, "{}", self.describe(question));
         }
     }
 
