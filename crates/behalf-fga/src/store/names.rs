@@ -7,6 +7,7 @@
 //! of one that was given up, is absent.
 
 use std::hash::BuildHasher;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
