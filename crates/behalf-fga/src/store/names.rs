@@ -124,7 +124,7 @@ impl Names {
             hashes.clear();
             hashes.extend(names.filter_map(|(number, name)| Some((number, hash(name?)))));
             // Where they go is read for all of them first, so that waiting for memory overlaps.
-            black_box(hashes.iter().fold(0, |sum, (_, hash)| sum ^ self.index.touch(*hash)));
+            black_box(hashes.iter().fold(0, |sum, (_, hash)| sum ^ self.index.first(*hash)));
             for (number, hash) in &hashes {
                 let is_it = |other| self.name(other) == self.name(*number);
                 if !self.index.insert_new(*hash, *number, is_it) {
@@ -303,13 +303,6 @@ impl Index {
     /// As [`Self::insert`] of a number whose name is not in; false when it is.
     fn insert_new(&self, hash: u64, number: u32, is_it: impl Fn(u32) -> bool) -> bool {
         self.find(hash, is_it).is_none() && self.insert(hash, number)
-    }
-
-    /// Reads the first slot of a hash.
-    #[inline]
-    fn touch(&self, hash: u64) -> u32 {
-        let slot = self.slots.get(place(hash, self.slots.len() - 1));
-        slot.map(|slot| slot.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// Puts a slot's content in the first free place after the hash's own.
