@@ -162,7 +162,7 @@ async fn removal(report: &mut Report) -> anyhow::Result<()> {
     }
     take_in(&mut connection, &server.address, &lines, MEMBERS + 1).await?;
     let path = format!("{STORE}/behalf/delete");
-    let request = post(&server.address, &path, JSON, KEY, r#"{"object":"group:all"}"#);
+    let request = post(&server.address, &path, JSON, KEY, r#"{"filter":{"object":"group:all"}}"#);
     let is_over = Rc::new(Cell::new(false));
     let end = Rc::clone(&is_over);
     let removal = tokio::task::spawn_local(async move {
