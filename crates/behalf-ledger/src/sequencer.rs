@@ -22,9 +22,8 @@ use crate::leaf::{actor_id, entry};
 use crate::log::Log;
 use crate::tree::StoredTree;
 
-/// Events that become leaves in one unit at most. Whoever commits meanwhile waits for the whole
-/// unit, so it takes well under a millisecond.
-const BATCH: u32 = 64;
+/// Events that become leaves in one unit at most.
+const BATCH: u32 = 256;
 
 /// A log signs no more often than this while it grows.
 const SIGNING_INTERVAL: Duration = Duration::from_secs(1);
