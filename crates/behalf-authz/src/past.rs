@@ -10,7 +10,7 @@ use behalf_store::fga;
 use crate::Authz;
 use crate::error::AuthzError;
 use crate::query::{At, Query};
-use crate::replay::follow;
+use crate::replay::{follow, take_in_models};
 use crate::state::{OpenStore, Writer, corrupt};
 
 /// The writes that are replayed for one question at most.
@@ -85,11 +85,7 @@ impl Authz {
         if writer.revision() < first {
             return Err(AuthzError::Invalid(format!("revision {wanted} is no longer kept")));
         }
-        for row in fga::list_models(storage, tenant, store_id).await? {
-            if row.number >= writer.next_number {
-                writer.add_model(row);
-            }
-        }
+        take_in_models(storage, tenant, store_id, &mut writer).await?;
         follow(storage, tenant, store_id, &mut writer, wanted).await?;
         if writer.revision() == wanted {
             Ok(writer)

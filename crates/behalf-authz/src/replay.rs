@@ -29,13 +29,24 @@ pub(crate) async fn catch_up(
     store_id: &str,
     writer: &mut Writer,
 ) -> Result<(), AuthzError> {
+    take_in_models(storage, tenant, store_id, writer).await?;
+    follow(storage, tenant, store_id, writer, i64::MAX).await?;
+    writer.is_stale = false;
+    Ok(())
+}
+
+/// Takes in the models that the writer does not know yet.
+pub(crate) async fn take_in_models(
+    storage: &Storage,
+    tenant: &TenantId,
+    store_id: &str,
+    writer: &mut Writer,
+) -> Result<(), AuthzError> {
     for row in fga::list_models(storage, tenant, store_id).await? {
         if row.number >= writer.next_number {
             writer.add_model(row);
         }
     }
-    follow(storage, tenant, store_id, writer, i64::MAX).await?;
-    writer.is_stale = false;
     Ok(())
 }
 
