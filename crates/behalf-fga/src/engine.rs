@@ -23,6 +23,7 @@ mod scope;
 mod search;
 mod tuples;
 mod users;
+mod weighted;
 
 pub use diff::{AccessDiff, Side};
 pub use expand::{ComputedLeaf, Leaf, TreeNode, TreeValue, UsersetTree};
@@ -33,3 +34,4 @@ pub use request::{
     PageRequest, RequestContext, Stop,
 };
 pub use users::{ListUsersRequest, User, UserFilter};
+pub use weighted::{Change as SemanticChange, Compared, Semantics, Unfit};

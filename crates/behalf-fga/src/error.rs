@@ -116,6 +116,9 @@ pub enum TupleError {
         /// The relation that is missing.
         relation: String,
     },
+    /// The model has no such relation, or it does not admit such a tuple: v2 says no more.
+    #[error("object relation does not exist")]
+    NoObjectRelation,
     /// The relation does not admit this kind of user.
     #[error("{0}")]
     TypeRestriction(String),

@@ -22,10 +22,10 @@ mod yaml;
 
 pub use condition::MAX_CONDITION_COST;
 pub use engine::{
-    AccessDiff, CheckRequest, ComputedLeaf, Explanation, FilterRequest, Lack, Leaf, Limits,
-    ListObjectsRequest, ListUsersRequest, Listing, MAX_CONTEXTUAL_TUPLES, Missing, PageRequest,
-    Proof, Reason, RequestContext, Side, Stop, StoreModel, TreeNode, TreeValue, User, UserFilter,
-    UsersetTree,
+    AccessDiff, CheckRequest, Compared, ComputedLeaf, Explanation, FilterRequest, Lack, Leaf,
+    Limits, ListObjectsRequest, ListUsersRequest, Listing, MAX_CONTEXTUAL_TUPLES, Missing,
+    PageRequest, Proof, Reason, RequestContext, SemanticChange, Semantics, Side, Stop, StoreModel,
+    TreeNode, TreeValue, Unfit, User, UserFilter, UsersetTree,
 };
 pub use error::{ErrorCode, RequestError, TupleError, WriteError};
 pub use model::{

@@ -1,7 +1,7 @@
 //! Compiles a model for a store.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 
@@ -38,6 +38,7 @@ impl StoreModel {
             nodes: Vec::new(),
             components: Vec::new(),
             conditions,
+            fit: OnceLock::new(),
             model,
         };
         this.add_types(snapshot)?;

@@ -1,9 +1,10 @@
 //! What a bound model is made of.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 
+use super::weighted::Fit;
 use crate::condition::CompiledCondition;
 use crate::model::AuthorizationModel;
 use crate::store::Snapshot;
@@ -17,6 +18,8 @@ pub struct StoreModel {
     pub(super) nodes: Vec<Node>,
     pub(super) components: Vec<Component>,
     pub(super) conditions: HashMap<Box<str>, CompiledCondition>,
+    /// What v2 needs to know, once it was asked.
+    pub(super) fit: OnceLock<Fit>,
 }
 
 impl std::fmt::Debug for StoreModel {
@@ -225,6 +228,14 @@ impl BitSet {
             *word |= 1 << (bit % 64);
         }
         is_new
+    }
+
+    /// Keeps the bits that the other set has too.
+    pub(super) fn retain(&mut self, other: &Self) {
+        self.words.truncate(other.words.len());
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
     }
 
     /// True if the other set had bits that were not there.

@@ -22,3 +22,4 @@ mod language;
 mod random;
 mod store;
 mod ways;
+mod weighted;

@@ -19,8 +19,8 @@ use std::sync::{Arc, LazyLock};
 
 use behalf_fga::{
     AuthorizationModel, CheckRequest, FgaStore, FilterRequest, Limits, ListObjectsRequest,
-    RequestContext, RequestError, Snapshot, StoreModel, TupleCondition, TupleKey, Validity,
-    WriteRequest,
+    RequestContext, RequestError, Semantics, Snapshot, StoreModel, TupleCondition, TupleKey,
+    Validity, WriteRequest,
 };
 use serde_json::{Map, Value, json};
 
@@ -371,6 +371,10 @@ impl Case {
         if is_plain {
             without_times(&mut stored);
             stored.retain(|tuple| !is_admitted_by_type_alone(&model, tuple));
+            if peer::semantics() == Semantics::V2 {
+                // It takes a userset that names a parent, from under another model, for the parent.
+                stored.retain(|tuple| tuple.relation != PARENT || !tuple.user.contains('#'));
+            }
         }
         if !stored.is_empty() {
             let writes = stored.iter().map(key).collect();
