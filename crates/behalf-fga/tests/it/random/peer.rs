@@ -437,7 +437,7 @@ impl Case {
 /// Whose checks the OpenFGA answers with.
 pub(super) fn semantics() -> Semantics {
     let name = said("BEHALF_SEMANTICS");
-    name.map_or(Semantics::V1, |name| Semantics::find(&name).expect("`v1` or `v2`"))
+    name.map_or(Semantics::V1, |name| Semantics::find(&name).unwrap())
 }
 
 #[test]
