@@ -1,5 +1,6 @@
-//! Tasks that are run by hand: `cargo xtask proto`, `cargo xtask soak`.
+//! Tasks that are run by hand: `cargo xtask proto`, `cargo xtask soak`, `cargo xtask mutants`.
 
+mod mutants;
 mod soak;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ fn main() -> anyhow::Result<()> {
     match words.next().as_deref() {
         Some("proto") => generate(),
         Some("soak") => soak::run(words),
-        _ => bail!("usage: xtask proto|soak"),
+        Some("mutants") => mutants::run(words),
+        _ => bail!("usage: xtask proto|soak|mutants"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! that was stopped goes on, and nothing is run twice. It says how far it is, and ends at the first
 //! failure, with the command that shows it again.
 
-mod run;
+pub mod run;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

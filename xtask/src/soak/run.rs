@@ -109,7 +109,8 @@ fn listen(child: &mut Child) -> anyhow::Result<String> {
     }
 }
 
-fn lines_of(output: ChildStdout) -> Receiver<String> {
+/// A child's output, line by line, as it comes.
+pub fn lines_of(output: ChildStdout) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
