@@ -118,7 +118,7 @@ def main() -> None:
             for name in OWNERS:
                 report = import_folder(server, binary, folder, name)
                 print(f"{name}: {report.strip()}", flush=True)
-                imported += int(report.split()[1])
+                imported += int(report.split()[1].replace(",", ""))
             rate = imported / (time.perf_counter() - begun)
             assert imported >= 1000, f"only {imported} files"
             again = import_folder(server, binary, folder, name)

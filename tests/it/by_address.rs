@@ -60,7 +60,7 @@ fn documents_are_imported_and_records_exported_by_address() {
     with("import:documents");
     let import = ["documents", "import", "texts", "--url", &url, "--token-file", "token"];
     for expected in
-        ["imported 1 documents (1 new, 0 replaced", "imported 1 documents (0 new, 1 replaced"]
+        ["imported 1 document (1 new, 0 replaced", "imported 1 document (0 new, 1 replaced"]
     {
         let (code, said) = behalf(dir.path(), &import);
         assert_eq!((code, said.contains(expected)), (0, true), "{said}");

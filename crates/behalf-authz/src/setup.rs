@@ -1,7 +1,7 @@
 //! The FGA part of a set-up file (DESIGN §6): stores with their model and tuples. A model becomes a
 //! new version only if it differs; tuples are added, never removed.
 
-use behalf_core::Actor;
+use behalf_core::{Actor, counted};
 use behalf_fga::{
     AuthorizationModel, FgaStore, OnConflict, StoreModel, TupleCondition, TupleKey, WriteRequest,
 };
@@ -211,7 +211,8 @@ impl Authz {
         let Some(model) = model else { return Err(AuthzError::NoModel(entry.name.clone())) };
         let added = self.plan_tuples(unit, &store_id, &mut scratch.fga, &model, &tuples, actor)?;
         if added > 0 {
-            plan.changes.push(format!("add {added} tuples to FGA store {}", entry.name));
+            let added = counted(added, "tuple", "tuples");
+            plan.changes.push(format!("add {added} to FGA store {}", entry.name));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use behalf_core::grouped;
 use behalf_traces::Cost;
 
 /// A duration in the unit that suits it: `320 ms`, `1.24 s`, `4 min 12 s`, `2 h 5 min`.
@@ -23,20 +24,8 @@ pub(crate) fn duration(duration: Duration) -> String {
 
 /// A count with its thousands apart.
 pub(crate) fn count(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
+    let text = grouped(count.unsigned_abs());
     if count < 0 { format!("−{text}") } else { text }
-}
-
-/// A count with its noun.
-pub(crate) fn counted(number: i64, one: &str, many: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// Money, with as many places as small sums need.
@@ -111,9 +100,7 @@ mod tests {
         assert_eq!(usd(4_200), "$0.0042");
         assert_eq!(usd(21), "$0.000021");
         assert_eq!(usd(12_345_678), "$12.34");
-        assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(-12), "−12");
-        assert_eq!(counted(1, "run", "runs"), "1 run");
     }
 
     #[test]

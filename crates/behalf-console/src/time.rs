@@ -1,6 +1,6 @@
 //! Times in words, with the absolute time beside them.
 
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, counted};
 
 /// A time as a page shows it.
 #[derive(Clone, Debug)]
@@ -32,8 +32,7 @@ fn span(secs: u64) -> String {
         5_400..=129_599 => ((secs + 1_800) / 3_600, "hour"),
         _ => ((secs + 43_200) / 86_400, "day"),
     };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural}")
+    counted(count, unit, &format!("{unit}s"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod may_read;
 mod page;
 mod rng;
 mod secret;
+mod words;
 
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use event::{Actor, Event, EventKind};
@@ -21,3 +22,4 @@ pub use may_read::{Checked, DecidedAt, MayRead, MayReadError, PortFuture, Readab
 pub use page::{Page, PageSize};
 pub use rng::{DangerousSeededRng, Rng, random_bytes};
 pub use secret::Secret;
+pub use words::{counted, grouped};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use behalf_core::Actor;
+use behalf_core::{Actor, counted};
 use behalf_gate::flows::documents::ImportOutcome;
 use behalf_identity::Issuer;
 use http::StatusCode;
@@ -221,7 +221,8 @@ impl Import {
         let outcome = self.target.send(request).await.map_err(|error| match self.imported() {
             0 => error,
             some => {
-                error.context(format!("stopped after {some} documents; importing again goes on"))
+                let some = counted(some, "document", "documents");
+                error.context(format!("stopped after {some}; importing again goes on"))
             }
         })?;
         self.done.created = self.done.created.saturating_add(outcome.created);
@@ -246,8 +247,9 @@ impl Import {
         let imported = self.imported();
         let rate = f64::from(u32::try_from(imported).unwrap_or(u32::MAX)) / secs.max(0.001);
         say!(
-            "imported {imported} documents ({created} new, {replaced} replaced, {unchanged} \
-             unchanged) in {secs:.1} s, {rate:.0} per second"
+            "imported {} ({created} new, {replaced} replaced, {unchanged} unchanged) in {secs:.1} s, \
+             {rate:.0} per second",
+            counted(imported, "document", "documents")
         );
         match &self.owner {
             Some(owner) => say!("their owner: {owner}"),
@@ -257,7 +259,7 @@ impl Import {
         }
         let total: usize = self.skipped.values().map(|(count, _)| count).sum();
         if total > 0 {
-            say!("left out {total} files:");
+            say!("left out {}:", counted(total, "file", "files"));
         }
         for (reason, (count, example)) in &self.skipped {
             say!("  {count:>6}  {reason}, e.g. {}", example.display());

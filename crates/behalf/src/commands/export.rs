@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, counted};
 use behalf_identity::Issuer;
 use behalf_ledger::ExportRequest;
 use futures_util::StreamExt as _;
@@ -37,7 +37,7 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
         }
     };
     write(&args.out, &zip)?;
-    say!("{}: {} bytes", args.out.display(), zip.len());
+    say!("{}: {}", args.out.display(), counted(zip.len(), "byte", "bytes"));
     say!("Check it anywhere with: behalf verify {}", args.out.display());
     Ok(())
 }

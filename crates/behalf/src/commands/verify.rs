@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use behalf_core::counted;
 use behalf_verify::bundle::{self, BundleError, BundleReport};
 use behalf_verify::hex;
 use behalf_verify::note::{NOTE_BYTES_MAX, VerifierKey};
@@ -64,13 +65,13 @@ fn print_bundle(report: &BundleReport) {
     let end = first.saturating_add(*count);
     match older {
         None => say!("valid, unwitnessed"),
-        Some(size) => say!("valid, and begins with the older checkpoint of {size} entries"),
+        Some(size) => say!("valid, and begins with the older checkpoint of {}", entries(*size)),
     }
     say!("  records      {count} (entries {first} to before {end})");
     say!("  receipts     {}", report.receipts);
     say!("  checkpoints  {} earlier ones, all consistent", report.checkpoints);
     say!("  log          {}", report.origin);
-    say!("  tree         {} entries, root {}", report.size, hex(&report.root));
+    say!("  tree         {}, root {}", entries(report.size), hex(&report.root));
     say!("  key          {}", key(&report.key));
 }
 
@@ -80,9 +81,14 @@ fn print_receipt(report: &ReceiptReport) {
     say!("{}", if *agrees { "valid, as in the older checkpoint" } else { "valid, unwitnessed" });
     say!("  entry        {index}");
     say!("  log          {}", checkpoint.origin);
-    say!("  tree         {} entries, root {}", checkpoint.size, hex(&checkpoint.root));
+    say!("  tree         {}, root {}", entries(checkpoint.size), hex(&checkpoint.root));
     say!("  key          {}", key(&signer.to_string()));
     say!("  record       {entry}");
+}
+
+/// How large a tree is.
+fn entries(size: u64) -> String {
+    counted(size, "entry", "entries")
 }
 
 /// A key as people compare it.

@@ -5,6 +5,7 @@ use axum::extract::{Path, Request};
 use axum::response::IntoResponse as _;
 use behalf_authz::engine::{Snapshot, TupleKey};
 use behalf_authz::{AuthzError, TupleFilter};
+use behalf_core::counted;
 use futures_util::StreamExt as _;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
@@ -101,7 +102,8 @@ impl Import {
     }
 
     fn error(&self, text: &str) -> FgaError {
-        FgaError::validation(format!("{text}; {} tuples were written before", self.written))
+        let written = counted(self.written, "tuple was", "tuples were");
+        FgaError::validation(format!("{text}; {written} written before"))
     }
 
     fn at(line: usize, text: &str) -> String {

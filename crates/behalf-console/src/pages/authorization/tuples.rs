@@ -11,7 +11,7 @@ use behalf_authz::engine::{TupleKey, Validity};
 use behalf_authz::{
     AuthzError, KnownNames, Lifetime, TableFilter, TupleFilter, TuplePage, TupleRow,
 };
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, grouped};
 use behalf_http::Params;
 
 use super::effect::Effect;
@@ -269,7 +269,7 @@ pub(crate) async fn get(mut visit: Visit) -> Response {
         "written" => Some("The tuple is written.".to_owned()),
         count => count.parse::<u64>().ok().map(|count| match count {
             1 => "The tuple is deleted.".to_owned(),
-            count => format!("{count} tuples are deleted."),
+            count => format!("{} tuples are deleted.", grouped(count)),
         }),
     };
     let outcome = Outcome { done, ..Outcome::default() };

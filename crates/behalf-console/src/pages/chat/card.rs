@@ -1,13 +1,12 @@
 //! A card for each call: what the agent wants to do, where it stands, what came of it.
 
 use behalf_agent::{CallEnding, Interrupt, InterruptKind, InterruptStatus, TurnEvent};
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, counted};
 use behalf_gate::effect_mark;
 use serde_json::{Map, Value};
 
 use super::prose::{self, Block};
 use crate::address::with_query;
-use crate::figures;
 use crate::pages::account::approval::facts::MARK_LABEL;
 use crate::pages::tool_title;
 use crate::time::Shown;
@@ -313,7 +312,7 @@ fn found(card: &mut Card, output: &Value) {
         item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     if let Some(repositories) = list("repositories") {
-        card.items_title = count(repositories.len(), "repository", "repositories");
+        card.items_title = counted(repositories.len(), "repository", "repositories");
         let items = repositories.iter().map(|item| Item {
             title: text(item, "name"),
             text: text(item, "description"),
@@ -321,7 +320,7 @@ fn found(card: &mut Card, output: &Value) {
             note: item
                 .get("stars")
                 .and_then(Value::as_i64)
-                .map(|stars| format!("{} stars", figures::count(stars)))
+                .map(|stars| counted(stars, "star", "stars"))
                 .unwrap_or_default(),
         });
         card.items = items.collect();
@@ -333,7 +332,7 @@ fn found(card: &mut Card, output: &Value) {
         }
         card.items_title = format!(
             "{} from documents that you may read",
-            count(results.len(), "passage", "passages")
+            counted(results.len(), "passage", "passages")
         );
         let items = results.iter().map(|item| match item {
             Value::String(removed) => {
@@ -348,10 +347,6 @@ fn found(card: &mut Card, output: &Value) {
         });
         card.items = items.collect();
     }
-}
-
-fn count(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// An address of the web; what a provider gives is not followed anywhere else.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use behalf_core::counted;
 use behalf_traces::DayFigures;
 
 use crate::chart::{About, BarChart, Series};
-use crate::figures::{self, count, counted};
+use crate::figures::{self, count};
 
 /// Outcomes of the gate in the order in which they stand on each other.
 const OUTCOMES: [(&str, Series); 5] = [
@@ -22,7 +23,7 @@ pub(super) fn all(days: &[DayFigures]) -> Vec<BarChart> {
 }
 
 fn span(days: &[DayFigures]) -> String {
-    format!("in {}", counted(i64::try_from(days.len()).unwrap_or(0), "day", "days"))
+    format!("in {}", counted(days.len(), "day", "days"))
 }
 
 fn activity(days: &[DayFigures]) -> BarChart {
@@ -67,8 +68,9 @@ fn decisions(days: &[DayFigures]) -> BarChart {
     let title = if told.is_empty() {
         format!("No decision {}", span(days))
     } else {
-        let all = OUTCOMES.iter().filter_map(|(outcome, _)| sums.get(outcome)).sum();
-        format!("{}: {}", counted(all, "decision", "decisions"), told.join(", "))
+        let all: i64 = OUTCOMES.iter().filter_map(|(outcome, _)| sums.get(outcome)).sum();
+        let all = counted(all, "decision", "decisions");
+        format!("{all}: {}", told.join(", "))
     };
     let series = OUTCOMES.map(|(_, series)| series);
     let about = About { id: "decisions", title, unit: "decisions a day", write: count };
@@ -83,7 +85,10 @@ fn cost(days: &[DayFigures]) -> BarChart {
         let tokens = sum(|day| day.tokens);
         let title = match (tokens, unpriced) {
             (0, _) => format!("No model was called {}", span(days)),
-            _ => format!("{} tokens {}; the models have no known price", count(tokens), span(days)),
+            _ => {
+                let tokens = counted(tokens, "token", "tokens");
+                format!("{tokens} {}; the models have no known price", span(days))
+            }
         };
         let about = About { id: "cost", title, unit: "tokens a day", write: count };
         let series = [Series { label: "tokens", class: "model" }];

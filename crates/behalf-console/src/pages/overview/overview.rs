@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use behalf_core::{PageSize, ProjectId, Timestamp};
+use behalf_core::{PageSize, ProjectId, Timestamp, counted};
 use behalf_http::{CspSource, HttpContext, Person};
 use behalf_identity::{Resource, Session};
 use behalf_store::StoreError;
@@ -16,7 +16,6 @@ use http::StatusCode;
 
 use super::charts;
 use crate::chart::BarChart;
-use crate::figures::counted;
 use crate::frame::{Frame, may_read, overview_of};
 use crate::pages::traces::{TraceRow, people, state_words};
 use crate::time::Shown;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use behalf_core::{ProjectId, Timestamp};
+use behalf_core::{ProjectId, Timestamp, counted};
 use behalf_http::{CspSource, HttpContext, Params, Person};
 use behalf_store::StoreError;
 use behalf_traces::{
@@ -116,7 +116,7 @@ async fn page(
     Ok(Some(TracePage {
         frame,
         short_id: figures::short_id(&trace.summary.trace_id),
-        spans: figures::counted(trace.summary.spans, "span", "spans"),
+        spans: counted(trace.summary.spans, "span", "spans"),
         is_open: matches!(trace.summary.status.as_str(), "open" | "waiting"),
         trace: row,
         waterfall,

@@ -6,9 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
+use behalf_core::counted;
 use behalf_fga::AuthorizationModel;
 use futures_util::StreamExt as _;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::cli::fga::{ExportForm, FgaExportArgs};
@@ -29,7 +30,7 @@ pub(super) async fn export(args: &FgaExportArgs) -> anyhow::Result<ExitCode> {
         Err(error) => Err(error),
         Ok(count) => {
             if args.out.is_some() {
-                complain!("{} tuples", HumanCount(count));
+                complain!("{}", counted(count, "tuple", "tuples"));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -123,12 +124,11 @@ async fn tuples(
     }
     bar.finish_and_clear();
     if !rest.is_empty() {
-        bail!("the export broke off after {count} tuples");
+        bail!("the export broke off after {}", counted(count, "tuple", "tuples"));
     }
     if timed > 0 {
-        bail!(
-            "{timed} tuples hold only for a time, which a store file cannot say; use --form ndjson"
-        );
+        let timed = counted(timed, "tuple holds", "tuples hold");
+        bail!("{timed} only for a time, which a store file cannot say; use --form ndjson");
     }
     Ok(count)
 }

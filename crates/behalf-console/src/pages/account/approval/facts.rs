@@ -3,6 +3,7 @@
 
 pub(super) mod samples;
 
+use behalf_core::counted;
 use behalf_gate::{Approval, Revealed, effect_mark, reveal};
 use serde_json::{Map, Value};
 
@@ -89,16 +90,15 @@ impl Facts {
     }
 
     fn add_text(&mut self, label: &str, text: &str) {
-        let lines = text.lines().count().max(1);
-        let bytes = text.len();
+        let lines = counted(text.lines().count().max(1), "line", "lines");
+        let bytes = counted(text.len(), "byte", "bytes");
         let text = self.revealed(text);
         let head: Vec<&str> = text.lines().take(PREVIEW_LINES).collect();
         let head: String = head.join("\n").chars().take(PREVIEW_CHARS).collect();
         let is_whole = head.len() >= text.trim_end_matches('\n').len();
-        let plural = if lines == 1 { "" } else { "s" };
         self.previews.push(Preview {
             label: label.to_owned(),
-            size: format!("{lines} line{plural}, {bytes} bytes"),
+            size: format!("{lines}, {bytes}"),
             head,
             all: (!is_whole).then_some(text),
         });

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use behalf_authz::engine::{TupleCondition, TupleKey, Validity, WriteRequest};
 use behalf_authz::{Author, AuthzError};
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, counted};
 use behalf_http::Params;
 
 use super::super::question::read_context;
@@ -77,7 +77,8 @@ pub(crate) async fn delete_matching(Form(mut visit): Form) -> Response {
         }
         let count = visit.authz().count_in_table(&visit.store_id, &wanted).await?;
         if count > told {
-            let problem = format!("meanwhile {count} tuples match, not {told}; look at them first");
+            let count = counted(count, "tuple matches", "tuples match");
+            let problem = format!("meanwhile {count}, not {told}; look at them first");
             return Ok(Err(problem));
         }
         let author = Author { actor: &visit.actor(), reason: &reason };
