@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 npm ci --silent
-for client in openid.mjs openfga.mjs; do
+for client in openid.mjs openfga.mjs start.mjs; do
   node "$client"
 done

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const BINARY = process.env.BEHALF_BINARY ?? new URL('../../target/debug/behalf', import.meta.url).pathname;
+export const BINARY = process.env.BEHALF_BINARY ?? new URL('../../target/debug/behalf', import.meta.url).pathname;
 
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');

@@ -55,7 +55,7 @@ fn questions_are_answered_from_the_folder_its_server_and_an_address() {
     );
     let (code, out, err) = fga(&dir, "import a.ndjson --store documents");
     assert_eq!((code, err.as_str()), (0, ""));
-    assert!(out.starts_with("wrote 1 tuples; 0 were there already"), "{out}");
+    assert!(out.starts_with("wrote 1 tuple; 0 were there already"), "{out}");
 
     let ask = |more: &str| {
         let (yes, said, _) =
@@ -184,7 +184,7 @@ fn every_format_of_tuples_says_the_same() {
     assert!(all.contains(r#""expires_at":"2099-01-01T00:00:00"#));
     // A store file has no word for that.
     let (code, _, err) = fga(&dir, "export --store documents --form store --out store.fga.yaml");
-    assert_eq!((code, err.contains("hold only for a time")), (1, true), "{err}");
+    assert_eq!((code, err.contains("1 tuple holds only for a time")), (1, true), "{err}");
     assert!(!dir.path().join("store.fga.yaml").exists(), "a file with that name is whole");
     // What was written out can be read in again, elsewhere.
     let other = folder();

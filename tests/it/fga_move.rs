@@ -140,7 +140,7 @@ fn a_copy_has_the_same_ids_models_assertions_and_tuples_and_goes_on_where_it_was
 
     let out = copy(&here, upstream.port, &[]);
     // Its own two stores, and ours; there are two models of ours.
-    assert!(out.starts_with("copied 3 stores, 4 models, 1 assertions; "), "{out}");
+    assert!(out.starts_with("copied 3 stores, 4 models, 1 assertion; "), "{out}");
     assert_eq!(tuples(&here), tuples(&there));
     let again = copy(&here, upstream.port, &[]);
     assert!(again.contains("; wrote 0\n"), "{again}");

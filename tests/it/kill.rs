@@ -46,6 +46,11 @@ impl Server {
         Self::start_with(dir, &[])
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The same with more arguments.
     pub(crate) fn start_with(dir: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_behalf-under-test"));

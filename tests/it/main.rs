@@ -44,6 +44,7 @@ mod fga_surface;
 mod gate;
 mod group_commit;
 mod history_authz;
+mod how_to;
 mod kill;
 mod ledger;
 mod listener;

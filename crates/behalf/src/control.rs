@@ -5,6 +5,7 @@
 pub(crate) mod import;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// How long what is under way may run on once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a server that is starting is waited for, and how long until it is asked again.
+const STARTING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The largest bundle, in bytes.
 pub(crate) const MAX_BUNDLE: usize = 2 * 1024 * 1024 * 1024;
@@ -221,6 +226,29 @@ async fn ask<A: DeserializeOwned>(
     Ok(serde_json::from_slice(&body)?)
 }
 
+/// Connects to the server that holds `dir`. One that is starting holds it before it listens.
+///
+/// # Errors
+/// When nobody listens after ten seconds.
+pub(crate) async fn connect(dir: &Path) -> anyhow::Result<UnixStream> {
+    let path = dir.join("control.sock");
+    let mut left = STARTING;
+    loop {
+        let error = match UnixStream::connect(&path).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let may_come = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+        if !may_come || left.is_zero() {
+            let (dir, path) = (dir.display(), path.display());
+            let text = format!("another process holds {dir}, but {path} does not answer");
+            return Err(error).context(text);
+        }
+        tokio::time::sleep(PAUSE).await;
+        left = left.saturating_sub(PAUSE);
+    }
+}
+
 /// Posts JSON to the server that holds `dir`; its answer of at most `answer_max` bytes.
 async fn post_to(
     dir: &Path,
@@ -228,10 +256,7 @@ async fn post_to(
     body: Vec<u8>,
     answer_max: usize,
 ) -> anyhow::Result<Bytes> {
-    let path = dir.join("control.sock");
-    let stream = UnixStream::connect(&path).await.with_context(|| {
-        format!("another process holds {}, but {} does not answer", dir.display(), path.display())
-    })?;
+    let stream = connect(dir).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::task::spawn(connection);

@@ -17,11 +17,11 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
-use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
+use crate::control;
 use crate::data_dir::DataDir;
 use crate::output::plain;
 use crate::wiring::Server;
@@ -309,11 +309,7 @@ async fn over_socket(
     let mut sender = match held.as_ref().filter(|sender| !sender.is_closed()) {
         Some(sender) => sender.clone(),
         None => {
-            let path = dir.join("control.sock");
-            let stream = UnixStream::connect(&path).await.with_context(|| {
-                let (dir, path) = (dir.display(), path.display());
-                format!("another process holds {dir}, but {path} does not answer")
-            })?;
+            let stream = control::connect(dir).await?;
             let connection =
                 hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
             let (sender, connection) = connection.await?;

@@ -110,7 +110,7 @@ pub struct FgaImportArgs {
     #[arg(long, env = "BEHALF_ALLOW_EXTERNAL_FILES")]
     pub allow_external_files: bool,
     /// Only look what would be written.
-    #[arg(long, env = "BEHALF_DRY_RUN", conflicts_with = "from")]
+    #[arg(long, env = "BEHALF_DRY_RUN", conflicts_with = "follow")]
     pub dry_run: bool,
     /// Copy the server at this address instead: stores and models under their ids, assertions,
     /// tuples, and what changes meanwhile. Running it again goes on.

@@ -45,6 +45,12 @@ pub(super) async fn fga(command: FgaCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// True for a model by itself: DSL, or the list of its modules.
+fn is_model_file(path: &Path) -> bool {
+    let is_list = path.file_name().is_some_and(|name| name == "fga.mod");
+    is_list || path.extension().is_some_and(|extension| extension == "fga")
+}
+
 /// A file that names others beside it.
 struct Root {
     /// As it was given.

@@ -1,13 +1,13 @@
 //! `behalf fga import --from URL`: a copy of another server's stores, once or until it is stopped.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use behalf_core::Timestamp;
+use anyhow::{Context, anyhow, bail};
+use behalf_core::{Timestamp, counted, grouped};
 use behalf_egress::OperatorAddress;
-use indicatif::HumanCount;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +26,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 pub(super) async fn copy(args: &FgaImportArgs, from: &str) -> anyhow::Result<ExitCode> {
     let source: OperatorAddress = from.parse().context("--from")?;
     let path = state_path(args.state.as_deref(), &args.target, &source);
-    let state = StateFile::open(&path, source.as_str(), &place(&args.target))?;
+    let state = StateFile::open(&path, source.as_str(), &place(&args.target)?)?;
     let since = args.since.as_deref().map(|text| {
         Timestamp::from_rfc3339(text).with_context(|| format!("--since {text}: no RFC 3339 time"))
     });
@@ -36,37 +36,50 @@ pub(super) async fn copy(args: &FgaImportArgs, from: &str) -> anyhow::Result<Exi
     let client = target::open(&args.target).await?;
     let replica = Replica::new(source, client.clone(), args.from_store.clone(), state)?;
     let mut replica = replica.since(since);
+    if args.dry_run {
+        replica = replica.only_looking();
+    }
     let (stop, stopped) = watch::channel(false);
     let tasks = TaskTracker::new();
     if let Some(server) = client.folder() {
         tasks.spawn(sequencer::run(server.ledger.clone(), stopped));
     }
+    let has_caught_up = Cell::new(false);
     let outcome = tokio::select! {
-        outcome = run(&mut replica, args.follow) => outcome,
-        stopped = serve::wait_for_stop() => stopped,
+        outcome = run(&mut replica, args.follow, &has_caught_up) => outcome,
+        stopped = serve::wait_for_stop() => stopped.and_then(|()| match has_caught_up.get() {
+            true => Ok(()),
+            false => Err(anyhow!("stopped before the copy was whole")),
+        }),
     };
     replica.finish();
     stop.send_replace(true);
     tasks.close();
     tasks.wait().await;
     client.close().await?;
-    let again = || format!("running it again goes on; {} says where", path.display());
-    report(&replica.totals);
-    outcome.with_context(again)?;
+    report(&replica.totals, args.dry_run);
+    if let Err(error) = outcome {
+        if args.dry_run || !path.exists() {
+            return Err(error);
+        }
+        bail!("{error:#}; running it again goes on where {} says", path.display());
+    }
     let is_whole = replica.totals.refused == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn run(replica: &mut Replica, follows: bool) -> anyhow::Result<()> {
-    let mut has_caught_up = false;
+async fn run(
+    replica: &mut Replica,
+    follows: bool,
+    has_caught_up: &Cell<bool>,
+) -> anyhow::Result<()> {
     loop {
         let pause = match replica.round().await {
             Ok(_) if !follows => return Ok(()),
             Err(error) if !follows => return Err(error),
             Ok(is_new) => {
-                if !has_caught_up {
+                if !has_caught_up.replace(true) {
                     replica.tell("caught up; following");
-                    has_caught_up = true;
                 }
                 if is_new { Duration::ZERO } else { INTERVAL }
             }
@@ -79,19 +92,22 @@ async fn run(replica: &mut Replica, follows: bool) -> anyhow::Result<()> {
     }
 }
 
-fn report(totals: &Totals) {
+fn report(totals: &Totals, is_dry_run: bool) {
     let Totals { stores, models, assertions, tuples, changes, written, refused } = *totals;
     say!(
-        "copied {} stores, {} models, {} assertions; read {} tuples and {} changes; wrote {}",
-        HumanCount(stores),
-        HumanCount(models),
-        HumanCount(assertions),
-        HumanCount(tuples),
-        HumanCount(changes),
-        HumanCount(written)
+        "{} {}, {}, {}; read {} and {}; {} {}",
+        if is_dry_run { "would copy" } else { "copied" },
+        counted(stores, "store", "stores"),
+        counted(models, "model", "models"),
+        counted(assertions, "assertion", "assertions"),
+        counted(tuples, "tuple", "tuples"),
+        counted(changes, "change", "changes"),
+        if is_dry_run { "would write" } else { "wrote" },
+        grouped(written)
     );
     if refused > 0 {
-        say!("{} tuples fit no model and were left out", HumanCount(refused));
+        let refused = counted(refused, "tuple", "tuples");
+        say!("{} {refused}", if is_dry_run { "would leave out" } else { "left out" });
     }
 }
 
@@ -113,6 +129,9 @@ pub(super) fn state_path(
 }
 
 /// What the state file says of where the copy lies. A folder may be moved with the file in it.
-pub(super) fn place(target: &TargetArgs) -> String {
-    target.url.clone().unwrap_or_else(|| "the data folder".to_owned())
+pub(super) fn place(target: &TargetArgs) -> anyhow::Result<String> {
+    let Some(url) = &target.url else { return Ok("the data folder".to_owned()) };
+    // As an address and not as it was typed: the shadow goes by the same file the other way.
+    let address: OperatorAddress = url.parse().context("--url")?;
+    Ok(address.as_str().to_owned())
 }

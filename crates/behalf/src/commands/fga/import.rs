@@ -6,17 +6,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
+use behalf_core::counted;
 use behalf_fga::{AuthorizationModel, LoadedStore, StoreFile};
 use http::Method;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::Root;
 use super::files::{self, Item, TupleFile};
+use super::{Root, is_model_file};
 use crate::cli::fga::FgaImportArgs;
 use crate::commands::target;
 use crate::output::{complain, plain, say};
-use crate::server_client::{ServerCall, ServerClient};
+use crate::server_client::{ServerCall, ServerClient, is_ulid};
 
 /// Tuples that are sent together.
 const BATCH: usize = 1_000;
@@ -39,7 +40,10 @@ async fn import_files(client: &ServerClient, args: &FgaImportArgs) -> anyhow::Re
     let mut done = Counts::default();
     let started = Instant::now();
     for file in &args.files {
-        let imported = if is_store_file(file) {
+        let imported = if is_model_file(file) {
+            import_model_file(client, file, args).await?;
+            continue;
+        } else if is_store_file(file) {
             import_store(client, file, args).await?
         } else {
             let store = args.store.as_deref();
@@ -53,17 +57,20 @@ async fn import_files(client: &ServerClient, args: &FgaImportArgs) -> anyhow::Re
         };
         done.add(&imported);
     }
+    if args.files.iter().all(|file| is_model_file(file)) {
+        return Ok(ExitCode::SUCCESS);
+    }
     let Counts { written, unchanged, refused } = done;
     let secs = started.elapsed().as_secs_f64();
     let rate = f64::from(u32::try_from(done.all()).unwrap_or(u32::MAX)) / secs.max(0.001);
     let would = if args.dry_run { "would write" } else { "wrote" };
     say!(
-        "{would} {} tuples; {} were there already; {secs:.1} s, {rate:.0} per second",
-        HumanCount(written),
-        HumanCount(unchanged)
+        "{would} {}; {} there already; {secs:.1} s, {rate:.0} per second",
+        counted(written, "tuple", "tuples"),
+        counted(unchanged, "was", "were")
     );
     if refused > 0 {
-        complain!("{} tuples do not fit", HumanCount(refused));
+        complain!("{} not fit", counted(refused, "tuple does", "tuples do"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -72,6 +79,49 @@ async fn import_files(client: &ServerClient, args: &FgaImportArgs) -> anyhow::Re
 fn is_store_file(path: &Path) -> bool {
     let name = path.to_string_lossy();
     name.ends_with(".fga.yaml") || name.ends_with(".fga.yml")
+}
+
+/// Imports a model, if it is not the store's latest.
+async fn import_model_file(
+    client: &ServerClient,
+    path: &Path,
+    args: &FgaImportArgs,
+) -> anyhow::Result<()> {
+    let root = Root::new(path, args.allow_external_files);
+    let Ok(model) = super::model::load(&root) else {
+        bail!("{} is no model that can be imported", path.display());
+    };
+    let name = args.store.as_deref();
+    let name = name.context("a model needs a store: give --store with its id or name")?;
+    let Some(store) = find_or_make(client, name, args.dry_run).await? else { return Ok(()) };
+    if !import_model(client, &store, &model, args.dry_run).await? {
+        say!("{} is the latest model already", path.display());
+    }
+    Ok(())
+}
+
+/// The id of the store with that id or name; made if there is none of the name. None if that is only
+/// looked at.
+async fn find_or_make(
+    client: &ServerClient,
+    name: &str,
+    is_dry_run: bool,
+) -> anyhow::Result<Option<String>> {
+    if let Some(store) = client.find_store(name).await? {
+        return Ok(Some(store));
+    }
+    if is_ulid(name) {
+        bail!("there is no store `{name}`; give a name to make one");
+    }
+    if is_dry_run {
+        say!("would make the store {name}, and write its model");
+        return Ok(None);
+    }
+    let call = ServerCall::post(&["stores"], &json!({"name": name}));
+    let made = client.ask(&call).await?;
+    let id = made.get("id").and_then(Value::as_str).context("the store has no id")?;
+    say!("made the store {name}: {id}");
+    Ok(Some(id.to_owned()))
 }
 
 /// Imports a store file: its model if it is not the latest, and its tuples.
@@ -86,21 +136,7 @@ async fn import_store(
     if name.is_empty() {
         bail!("{}: the file names no store; give --store", path.display());
     }
-    let store = match (client.find_store(&name).await?, args.dry_run) {
-        (Some(store), _) => Some(store),
-        (None, true) => {
-            say!("would make the store {name}, and write its model");
-            None
-        }
-        (None, false) => {
-            let call = ServerCall::post(&["stores"], &json!({"name": name}));
-            let made = client.ask(&call).await?;
-            let id = made.get("id").and_then(Value::as_str).context("the store has no id")?;
-            say!("made the store {name}: {id}");
-            Some(id.to_owned())
-        }
-    };
-    let Some(store) = store else {
+    let Some(store) = find_or_make(client, &name, args.dry_run).await? else {
         let count = u64::try_from(loaded.tuples.len()).unwrap_or(u64::MAX);
         return Ok(Counts { written: count, ..Counts::default() });
     };
@@ -136,30 +172,30 @@ fn load(root: &Root) -> anyhow::Result<LoadedStore> {
     })
 }
 
-/// Writes the model unless it is the store's latest.
+/// Writes the model unless it is the store's latest; false if it is.
 async fn import_model(
     client: &ServerClient,
     store: &str,
     model: &AuthorizationModel,
     is_dry_run: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let path = ["stores", store, "authorization-models"];
     let page = client.ask(&ServerCall::get(&path).query("page_size", "1")).await?;
     let latest = page.get("authorization_models").and_then(|models| models.get(0));
     let latest = latest.map(|latest| AuthorizationModel::from_json(&latest.to_string()));
     if latest.is_some_and(|latest| latest.is_ok_and(|latest| is_same(&latest, model))) {
-        return Ok(());
+        return Ok(false);
     }
     let json = model.to_json().map_err(|error| anyhow!("the model: {error}"))?;
     if is_dry_run {
         say!("would write the model");
-        return Ok(());
+        return Ok(true);
     }
     let call = ServerCall { method: Method::POST, body: json.into(), ..ServerCall::get(&path) };
     let written = client.ask(&call).await.context("the model")?;
     let id = written.get("authorization_model_id").and_then(Value::as_str).unwrap_or_default();
     say!("wrote the model: {id}");
-    Ok(())
+    Ok(true)
 }
 
 /// True if the models say the same. The API fills in members that say nothing, which the language
@@ -229,8 +265,14 @@ impl<'a> Import<'a> {
         loop {
             let items = file.next().map_err(|error| match self.counts.written {
                 0 => error,
-                some if self.is_dry_run => error.context(format!("after {some} tuples that fit")),
-                some => error.context(format!("stopped after {some} tuples were written")),
+                some if self.is_dry_run => error.context(format!(
+                    "after {}",
+                    counted(some, "tuple that fits", "tuples that fit")
+                )),
+                some => {
+                    let some = counted(some, "tuple was", "tuples were");
+                    error.context(format!("stopped after {some} written"))
+                }
             })?;
             if items.is_empty() {
                 break;
@@ -280,7 +322,8 @@ impl<'a> Import<'a> {
         }
         if refused > 0 && !self.is_dry_run {
             bail!(
-                "{refused} tuples do not fit; nothing of these {} was written, and {} before",
+                "{} not fit; nothing of these {} was written, and {} before",
+                counted(refused, "tuple does", "tuples do"),
                 places.len(),
                 self.counts.written
             );
@@ -294,7 +337,7 @@ impl<'a> Import<'a> {
         let secs = self.started.elapsed().as_secs().max(1);
         let all = self.counts.all();
         let rate = HumanCount(all.checked_div(secs).unwrap_or_default());
-        self.bar.set_message(format!("{} tuples  {rate}/s", HumanCount(all)));
+        self.bar.set_message(format!("{}  {rate}/s", counted(all, "tuple", "tuples")));
         Ok(())
     }
 }

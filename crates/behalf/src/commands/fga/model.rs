@@ -51,7 +51,7 @@ pub(super) fn combine(args: &FgaCombineArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The model, or the exit code once its errors are printed.
-fn load(root: &Root) -> Result<AuthorizationModel, u8> {
+pub(super) fn load(root: &Root) -> Result<AuthorizationModel, u8> {
     if let Err(reason) = root.read() {
         complain!("{}: {reason}", root.path.display());
         return Err(UNREADABLE);

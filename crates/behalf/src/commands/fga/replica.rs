@@ -5,20 +5,22 @@
 //! twice, or in an order of its own, and is taken in as it is in the end: of each tuple the last
 //! change counts, and a copy that has caught up equals the original.
 
+mod dry_run;
 mod plain;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use behalf_core::Timestamp;
+use behalf_core::{Timestamp, counted, grouped};
 use http::{StatusCode, header};
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::state::{StateFile, StoreState};
 use crate::output::{complain, plain};
 use crate::server_client::{ServerAnswer, ServerCall, ServerClient, is_ulid};
+use dry_run::Trial;
 
 /// Items of a page; OpenFGA gives no more.
 const PAGE: &str = "100";
@@ -60,6 +62,8 @@ pub(super) struct Replica {
     state: StateFile,
     bar: ProgressBar,
     is_quiet: bool,
+    /// What is known of the target, if nothing is to be written there.
+    trial: Option<Trial>,
     pub(super) totals: Totals,
 }
 
@@ -77,8 +81,8 @@ impl Replica {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        let (since, is_quiet, totals) = (None, false, Totals::default());
-        Ok(Self { source, target, since, stores, state, bar, is_quiet, totals })
+        let (since, is_quiet, trial, totals) = (None, false, None, Totals::default());
+        Ok(Self { source, target, since, stores, state, bar, is_quiet, trial, totals })
     }
 
     /// The same, of the changes from this time on only.
@@ -131,7 +135,7 @@ impl Replica {
         loop {
             let call = ServerCall::get(&["stores"]).query("page_size", PAGE);
             let page = self.ask(&call.query("continuation_token", &token)).await;
-            let page = page.context("listing the stores; --from-store names one")?;
+            let page = page.context("the stores cannot be listed; --from-store names one")?;
             let stores = page.get("stores").and_then(Value::as_array).into_iter().flatten();
             ids.extend(stores.map(|store| text(store, "id").to_owned()));
             let next = text(&page, "continuation_token");
@@ -156,6 +160,10 @@ impl Replica {
         if is_first {
             self.all_assertions(store).await?;
             self.tuples(store).await?;
+            // Its log would say again what was read just now.
+            if self.trial.is_some() {
+                return Ok(());
+            }
         }
         self.changes(store).await
     }
@@ -175,6 +183,9 @@ impl Replica {
             self.tell(&format!(
                 "store {store}: `{name}` is here already, so it becomes `{own_name}`"
             ));
+        }
+        if self.trial.is_some() {
+            return self.try_store(store, name, since).await;
         }
         let path = ["stores", store, "behalf", "store"];
         let made = self.target.call(&ServerCall::put(&path, &json!({"name": own_name}))).await?;
@@ -235,6 +246,9 @@ impl Replica {
     }
 
     async fn model(&mut self, store: &str, id: &str, is_newest: bool) -> anyhow::Result<()> {
+        if self.trial.is_some() {
+            return self.try_model(store, id).await;
+        }
         let path = ["stores", store, "authorization-models", id];
         let answer = self.ask(&ServerCall::get(&path)).await?;
         let mut model = answer.get("authorization_model").cloned().unwrap_or_default();
@@ -376,6 +390,11 @@ impl Replica {
         let assertions = answer.get("assertions").and_then(Value::as_array);
         let assertions = assertions.filter(|assertions| !assertions.is_empty());
         let Some(assertions) = assertions else { return Ok(()) };
+        if self.trial.is_some() {
+            let count = u64::try_from(assertions.len()).unwrap_or(u64::MAX);
+            self.totals.assertions = self.totals.assertions.saturating_add(count);
+            return Ok(());
+        }
         let body = json!({"assertions": assertions});
         let put = self.target.call(&ServerCall::put(&path, &body)).await?;
         match put.json() {
@@ -393,6 +412,9 @@ impl Replica {
     }
 
     async fn merge(&mut self, store: &str, changes: &[Value]) -> anyhow::Result<Value> {
+        if self.trial.is_some() {
+            return self.try_changes(store, changes).await;
+        }
         if self.state.of(store)?.is_plain {
             return plain::write(&self.target, store, changes).await;
         }
@@ -408,10 +430,10 @@ impl Replica {
         let secs = self.bar.elapsed().as_secs().max(1);
         let rate = tuples.saturating_add(changes).checked_div(secs).unwrap_or_default();
         self.bar.set_message(format!(
-            "{store}: {} tuples, {} changes  {}/s",
-            HumanCount(tuples),
-            HumanCount(changes),
-            HumanCount(rate)
+            "{store}: {}, {}  {}/s",
+            counted(tuples, "tuple", "tuples"),
+            counted(changes, "change", "changes"),
+            grouped(rate)
         ));
         self.bar.tick();
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use behalf_core::{Clock as _, Timestamp};
+use behalf_core::{Clock as _, Timestamp, counted};
 use behalf_egress::{Egress, OperatorAddress};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use crate::cli::fga::{AnswerFrom, FgaShadowArgs};
 use crate::commands::{serve, target};
 use crate::config::is_loopback;
 use crate::dev_ca::ServerCertificate;
-use crate::output::say;
+use crate::output::{complain, say};
 use crate::sequencer;
 use crate::server::Listener;
 use crate::server_client::{ServerClient, USER_AGENT};
@@ -64,7 +64,10 @@ pub(super) async fn shadow(args: &FgaShadowArgs) -> anyhow::Result<ExitCode> {
     ours.close().await?;
     let summary = outcome?;
     print(&summary);
-    let is_clean = summary.all.different.get() == 0;
+    if summary.says_nothing() {
+        complain!("nothing could be compared");
+    }
+    let is_clean = summary.all.different.get() == 0 && !summary.says_nothing();
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -97,7 +100,7 @@ fn replica(
     let stores = args.from_store.clone();
     if args.answer_from == AnswerFrom::Upstream {
         let path = super::copy::state_path(args.state.as_deref(), &args.target, upstream);
-        let state = StateFile::open(&path, upstream.as_str(), &super::copy::place(&args.target))?;
+        let state = StateFile::open(&path, upstream.as_str(), &super::copy::place(&args.target)?)?;
         return Ok((Replica::new(theirs.clone(), ours.clone(), stores, state)?, upstream.clone()));
     }
     let url = args.target.url.as_deref().unwrap_or_default();
@@ -157,7 +160,7 @@ async fn run(
     serving.await.context("the proxy ended early")?;
     comparisons.close();
     if tokio::time::timeout(DRAIN, comparisons.wait()).await.is_err() {
-        judge.bar.suspend(|| crate::output::complain!("some comparisons were given up"));
+        judge.bar.suspend(|| complain!("some comparisons were given up"));
     }
     following.await.context("the copy ended early")?.finish();
     tasks.close();
@@ -197,9 +200,9 @@ fn latency(latencies: &Latencies) -> String {
 fn print(summary: &Summary) {
     let all = &summary.all;
     say!(
-        "compared {} answers: {} the same, {} different, {} the same once the copy had caught up, {} \
+        "compared {}: {} the same, {} different, {} the same once the copy had caught up, {} \
          cut off by the upstream",
-        HumanCount(all.compared()),
+        counted(all.compared(), "answer", "answers"),
         HumanCount(all.same.get()),
         HumanCount(all.different.get()),
         HumanCount(all.settled.get()),
@@ -217,9 +220,9 @@ fn print(summary: &Summary) {
     let (failures, refused) = (summary.copy_failures.get(), summary.copy_refused.get());
     if failures > 0 || refused > 0 {
         say!(
-            "the copy broke off {} times, and left out {} tuples",
-            HumanCount(failures),
-            HumanCount(refused)
+            "the copy broke off {}, and left out {}",
+            counted(failures, "time", "times"),
+            counted(refused, "tuple", "tuples")
         );
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct StoreState {
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
+    /// False for a copy that is only tried.
+    is_kept: bool,
     pub(super) state: State,
 }
 
@@ -60,7 +62,7 @@ impl StateFile {
         if !path.exists() {
             let (source, target) = (source.to_owned(), target.to_owned());
             let state = State { version: VERSION, source, target, stores: BTreeMap::new() };
-            return Ok(Self { path: path.to_owned(), state });
+            return Ok(Self { path: path.to_owned(), is_kept: true, state });
         }
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {place}"))?;
         let state: State = serde_json::from_str(&text)
@@ -75,7 +77,12 @@ impl StateFile {
                 state.target
             );
         }
-        Ok(Self { path: path.to_owned(), state })
+        Ok(Self { path: path.to_owned(), is_kept: true, state })
+    }
+
+    /// The same, which is never written.
+    pub(super) fn forgetful(self) -> Self {
+        Self { is_kept: false, ..self }
     }
 
     /// The store with that id, which must have been begun.
@@ -85,6 +92,9 @@ impl StateFile {
 
     /// Writes the file, whole or not at all.
     pub(super) fn save(&self) -> anyhow::Result<()> {
+        if !self.is_kept {
+            return Ok(());
+        }
         let mut beside = self.path.as_os_str().to_owned();
         beside.push(".part");
         let write = || -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use behalf_fga::{Report, StoreFile, StoreFileErrors};
 
-use super::{INVALID, Root, UNREADABLE, place};
+use super::{INVALID, Root, UNREADABLE, is_model_file, place};
 use crate::cli::fga::FgaTestArgs;
 use crate::output::{complain, say};
 
@@ -14,6 +14,15 @@ pub(super) fn test(args: &FgaTestArgs) -> ExitCode {
     let mut is_unreadable = false;
     for file in &args.files {
         let root = Root::new(file, args.allow_external_files);
+        if is_model_file(file) {
+            complain!(
+                "{}: a model has no tests: they stand in a store file (.fga.yaml), which may name the \
+                 model by `model_file`",
+                file.display()
+            );
+            is_unreadable = true;
+            continue;
+        }
         let text = match root.read() {
             Ok(text) => text,
             Err(reason) => {

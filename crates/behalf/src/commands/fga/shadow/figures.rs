@@ -142,6 +142,19 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// True if questions came, or the copy broke off, and nothing was compared: then there is no
+    /// difference, and nothing is known.
+    pub(super) fn says_nothing(&self) -> bool {
+        let failed = [
+            &self.shed,
+            &self.not_copied,
+            &self.behalf_failures,
+            &self.upstream_failures,
+            &self.copy_failures,
+        ];
+        self.all.compared() == 0 && failed.iter().any(|counter| counter.get() > 0)
+    }
+
     /// Adds to the figures of the operation and to those of all.
     pub(super) fn add(&self, operation: Operation, add: impl Fn(&Figures)) {
         add(&self.all);
