@@ -19,10 +19,10 @@ const USAGE: &str = "usage: xtask soak [random|kill|power|history|fuzz]... [--ca
                      xtask soak peer --http HOST:PORT [--cases N] [--seed S] [--profile NAME]";
 
 /// Random cases of a batch: some seconds, after which the next seed is kept.
-const BATCH: u64 = 2_000;
+const BATCH: u64 = 50_000;
 /// Of a run beside an OpenFGA: each case is some hundreds of requests.
 const PEER_CASES: u64 = 1_000;
-/// Seeds below are those of .ci/run.
+/// Seeds below are those of .ci/run, of which more cases are large.
 const FIRST_SEED: u64 = 1_000_000;
 
 pub struct Options {
@@ -137,18 +137,41 @@ fn random(options: &Options) -> anyhow::Result<String> {
     let first = options.seed_of("random");
     let test = Test::build("behalf-fga", "random::the_engine", &options.profile)?;
     let begun = Instant::now();
-    let (mut done, mut checks) = (0, 0);
+    let (mut done, mut told) = (0, Counts::default());
     while done < options.cases && options.most.is_none_or(|most| begun.elapsed() < most) {
         let (seed, cases) = (first + done, BATCH.min(options.cases - done));
         let text = test.run(&[("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", cases)])?;
         let line = *lines(&text, "random models: ").first().context("the test printed nothing")?;
-        let count = line.split(": ").nth(2).and_then(|rest| rest.split(' ').next());
-        checks += count.and_then(|count| count.parse::<u64>().ok()).context("no count")?;
+        told.add(line.split(": ").nth(2).context("no counts")?)?;
         done += cases;
         keep("random", first + done)?;
         println!("{line}\n{}", run::progress("random cases", done, options.cases, begun));
     }
-    Ok(format!("{done} cases from seed {first}, {checks} checks"))
+    Ok(format!("{done} cases from seed {first}: {}", told.text()))
+}
+
+/// Numbers and what they count, in the order in which they were first told.
+#[derive(Default)]
+struct Counts(Vec<(u64, String)>);
+
+impl Counts {
+    /// Adds what a line `12 small, 3 large` says.
+    fn add(&mut self, line: &str) -> anyhow::Result<()> {
+        for part in line.split(", ") {
+            let (number, what) = part.split_once(' ').context("no counts")?;
+            let number: u64 = number.parse().context("no count")?;
+            match self.0.iter_mut().find(|(_, known)| known == what) {
+                Some((sum, _)) => *sum += number,
+                None => self.0.push((number, what.to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let parts = self.0.iter().map(|(number, what)| format!("{number} {what}"));
+        parts.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// The lines of a test's output from where they begin with `mark`.

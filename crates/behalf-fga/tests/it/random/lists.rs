@@ -8,7 +8,8 @@ use behalf_fga::{
 };
 
 use super::oracle::{Oracle, Rewrite};
-use super::{Case, IDS, PARENT, RELATIONS, TYPES, Tally};
+use super::scope::Filter;
+use super::{Case, Tally};
 
 /// A list, asked for in pages of two.
 pub(super) fn pages<T: Clone>(ask: impl Fn(&PageRequest<'_>) -> Listing<T>) -> Vec<T> {
@@ -27,20 +28,6 @@ pub(super) fn pages<T: Clone>(ask: impl Fn(&PageRequest<'_>) -> Listing<T>) -> V
     }
 }
 
-/// The filters asked for, each with its users.
-pub(super) fn filters() -> Vec<(&'static str, Option<&'static str>, Vec<String>)> {
-    let plain = ["user", "agent", "group"].map(|name| {
-        let users = IDS.iter().map(|id| format!("{name}:{id}"));
-        (name, None, users.collect())
-    });
-    let usersets = [("group", "member"), ("folder", "viewer"), ("doc", "blocked")];
-    let usersets = usersets.map(|(name, relation)| {
-        let users = IDS.iter().map(|id| format!("{name}:{id}#{relation}"));
-        (name, Some(relation), users.collect())
-    });
-    plain.into_iter().chain(usersets).collect()
-}
-
 impl Case {
     /// For every object and relation: the users listed are those a check allows.
     pub(super) fn users(
@@ -49,15 +36,13 @@ impl Case {
         request: RequestContext<'_>,
         tally: &mut Tally,
     ) {
-        for name in TYPES {
-            for relation in RELATIONS.into_iter().chain([PARENT]) {
-                for id in IDS {
-                    let object = format!("{name}:{id}");
-                    for (type_name, of, users) in filters() {
-                        let filter = UserFilter { type_name, relation: of };
-                        let list = ListUsersRequest { object: &object, relation, filter, request };
-                        self.users_of(snapshot, &list, &users, tally);
-                    }
+        let objects = self.scope.objects.iter().flat_map(|(_, objects)| objects);
+        for object in objects {
+            for relation in self.scope.every_relation() {
+                for Filter { type_name, relation: of, users } in &self.scope.filters {
+                    let filter = UserFilter { type_name, relation: *of };
+                    let list = ListUsersRequest { object, relation, filter, request };
+                    self.users_of(snapshot, &list, users, tally);
                 }
             }
         }
@@ -87,8 +72,11 @@ impl Case {
                 panic!("{listed:?}, {answers:?}: {}", self.describe(question));
             }
         };
-        let ask = |page: &PageRequest<'_>| snapshot.list_users(&self.bound, list, page).unwrap();
-        assert_eq!(pages(ask), listed.items, "{}", self.describe(question));
+        if self.is_sampled(tally.user_lists, self.scope.one_in(1)) {
+            let ask =
+                |page: &PageRequest<'_>| snapshot.list_users(&self.bound, list, page).unwrap();
+            assert_eq!(pages(ask), listed.items, "{}", self.describe(question));
+        }
         let texts: BTreeSet<String> = listed.items.iter().map(User::to_string).collect();
         assert_eq!(texts.len(), listed.items.len(), "{}", self.describe(question));
         for user in &texts {
@@ -114,7 +102,7 @@ impl Case {
     pub(super) fn trees(&self, snapshot: &Snapshot, request: RequestContext<'_>) {
         let oracle = &self.oracle;
         for ((name, relation), (rewrite, _)) in &self.model.0 {
-            for id in IDS {
+            for id in &self.scope.ids {
                 let object = format!("{name}:{id}");
                 let tree = snapshot.expand(&self.bound, &object, relation, &request).unwrap();
                 let place = (object.as_str(), relation.as_str());

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::IDS;
+use super::scope::Scope;
 
 /// How a relation is computed.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(super) struct Restriction {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model(pub(super) BTreeMap<(String, String), (Rewrite, Vec<Restriction>)>);
 
-/// A kind of user, and a relation that some tuples might give it.
-pub(super) type Ways = BTreeSet<(String, (String, String))>;
+/// The kinds of user that some tuples might give a relation, by type and relation.
+pub(super) type Ways = BTreeMap<(String, String), BTreeSet<String>>;
 
 impl Model {
     /// Which kinds of user can have which relations at all. As in OpenFGA, a relation that the
@@ -38,13 +38,14 @@ impl Model {
     pub(super) fn ways(&self) -> Ways {
         let mut ways = Ways::new();
         loop {
-            let before = ways.len();
+            let mut is_done = true;
             for (place, (rewrite, admitted)) in &self.0 {
                 let mut kinds = BTreeSet::new();
                 self.kinds(rewrite, place, admitted, &ways, &mut kinds);
-                ways.extend(kinds.into_iter().map(|kind| (kind, place.clone())));
+                is_done &= ways.get(place).map_or(0, BTreeSet::len) == kinds.len();
+                ways.insert(place.clone(), kinds);
             }
-            if ways.len() == before {
+            if is_done {
                 return ways;
             }
         }
@@ -64,7 +65,7 @@ impl Model {
             let place = (name.to_owned(), relation.to_owned());
             if self.0.contains_key(&place) {
                 kinds.insert(format!("{name}#{relation}"));
-                kinds.extend(ways.iter().filter(|(_, to)| *to == place).map(|(k, _)| k.clone()));
+                kinds.extend(ways.get(&place).into_iter().flatten().cloned());
             }
         };
         match rewrite {
@@ -97,6 +98,41 @@ impl Model {
             }
         }
         kinds.extend(own);
+    }
+
+    /// True if there are unions only in all that the relation depends on.
+    pub(super) fn is_plain(&self, name: &str, relation: &str) -> bool {
+        let mut found = vec![(name.to_owned(), relation.to_owned())];
+        let mut next = 0;
+        while let Some(place) = found.get(next).cloned() {
+            next += 1;
+            let Some((rewrite, admitted)) = self.0.get(&place) else { continue };
+            let mut refer = |name: &str, relation: &str| {
+                let place = (name.to_owned(), relation.to_owned());
+                if !found.contains(&place) {
+                    found.push(place);
+                }
+            };
+            let mut parts = vec![rewrite];
+            while let Some(part) = parts.pop() {
+                match part {
+                    Rewrite::This => {
+                        let usersets = admitted.iter().filter_map(|of| of.user.split_once('#'));
+                        usersets.for_each(|(name, relation)| refer(name, relation));
+                    }
+                    Rewrite::Computed(other) => refer(&place.0, other),
+                    Rewrite::From(other, tupleset) => {
+                        let tupleset = self.0.get(&(place.0.clone(), tupleset.clone()));
+                        for parent in tupleset.map_or(&[][..], |(_, admitted)| admitted) {
+                            refer(&parent.user, other);
+                        }
+                    }
+                    Rewrite::Or(operands) => parts.extend(operands),
+                    Rewrite::And(_) | Rewrite::ButNot(..) => return false,
+                }
+            }
+        }
+        true
     }
 }
 
@@ -163,8 +199,8 @@ pub(super) struct Facts<'a> {
     pub(super) value: Option<i64>,
     /// The request's time.
     pub(super) now: Option<i64>,
-    /// False: a condition without a value is not met.
-    pub(super) fails: bool,
+    /// What a condition without a value, or a time without the request's, counts as.
+    pub(super) unknown: Truth,
 }
 
 pub(super) fn type_of(text: &str) -> &str {
@@ -212,12 +248,12 @@ fn but_not(base: Truth, subtract: Truth) -> Truth {
 }
 
 impl Oracle {
-    pub(super) fn new(model: &Model, ways: &Ways, facts: &Facts<'_>) -> Self {
+    pub(super) fn new(scope: &Scope, model: &Model, facts: &Facts<'_>) -> Self {
+        let ways = model.ways();
         let mut places: HashMap<String, HashMap<String, Place>> = HashMap::new();
         for (of, (rewrite, admitted)) in &model.0 {
-            let kinds = ways.iter().filter(|(_, to)| to == of).map(|(kind, _)| kind.clone());
-            let kinds: BTreeSet<String> = kinds.collect();
-            for id in IDS {
+            let kinds = &ways[of];
+            for id in &scope.ids {
                 let object = format!("{}:{id}", of.0);
                 let tuples = facts.held(&object, &of.1, admitted);
                 let place = Place { rewrite: rewrite.clone(), kinds: kinds.clone(), tuples };
@@ -379,8 +415,8 @@ impl Facts<'_> {
     fn holds(&self, tuple: &Tuple) -> Truth {
         if tuple.from.is_some() || tuple.until.is_some() {
             match self.now {
-                None if self.fails => return Truth::Failure,
-                None => return Truth::False,
+                None if self.unknown != Truth::True => return self.unknown,
+                None => {}
                 Some(now) if tuple.from.is_some_and(|from| now < from) => return Truth::False,
                 Some(now) if tuple.until.is_some_and(|until| now >= until) => return Truth::False,
                 Some(_) => {}
@@ -390,8 +426,7 @@ impl Facts<'_> {
         match stored.or(self.value) {
             Some(x) if x < 10 => Truth::True,
             Some(_) => Truth::False,
-            None if self.fails => Truth::Failure,
-            None => Truth::False,
+            None => self.unknown,
         }
     }
 }

@@ -15,10 +15,9 @@ use behalf_fga::{
 };
 use serde_json::{Map, Value, json};
 
-use super::lists::filters;
-use super::{
-    CASES, Case, IDS, PARENT, RELATIONS, TYPES, WIDEST, authorization_model, key, random_model,
-};
+use super::made::widest;
+use super::scope::{Filter, Scope};
+use super::{CASES, Case, authorization_model, key, random_model};
 use crate::dice::{Dice, number, said};
 
 /// Checks of a request.
@@ -260,7 +259,7 @@ impl Case {
             return;
         }
         let mut peer = Peer::new(address);
-        assert_eq!(peer.add_model(&WIDEST.1), Said::Is(true));
+        assert_eq!(peer.add_model(&authorization_model(&widest(&Scope::large()))), Said::Is(true));
         peer.write(self.stored.iter().map(key));
         if !self.models(&mut peer, tally) {
             return;
@@ -278,7 +277,7 @@ impl Case {
             ..RequestContext::default()
         };
         let snapshot = self.fga.snapshot();
-        for relation in RELATIONS.into_iter().chain([PARENT]) {
+        for relation in self.scope.every_relation() {
             self.checks(&snapshot, (relation, request), (&peer, &along), tally);
             if !is_whole {
                 continue;
@@ -291,8 +290,9 @@ impl Case {
     /// Every model that was drawn for the case; true if both take the last, which is the case's.
     fn models(&self, peer: &mut Peer, tally: &mut Tally) -> bool {
         let mut dice = Dice(self.seed);
+        let scope = Scope::drawn(self.seed, &mut dice);
         loop {
-            let model = authorization_model(&random_model(&mut dice));
+            let model = authorization_model(&random_model(&mut dice, &scope));
             let ours = match FgaStore::new().add_model(model.clone()) {
                 Ok(_) => Said::Is(true),
                 Err(error) => Said::Error(error.code().name().to_owned()),
@@ -312,10 +312,10 @@ impl Case {
         (peer, along): (&Peer, &Along),
         tally: &mut Tally,
     ) {
-        let objects = || TYPES.iter().flat_map(|name| IDS.map(|id| format!("{name}:{id}")));
-        let asked = Self::subjects().into_iter();
-        let asked = asked.flat_map(|user| objects().map(move |object| (user.clone(), object)));
-        let asked: Vec<(String, String)> = asked.collect();
+        let objects = || self.scope.objects.iter().flat_map(|(_, objects)| objects);
+        let asked = self.scope.subjects.iter();
+        let asked = asked.flat_map(|user| objects().map(move |object| (user, object)));
+        let asked: Vec<(&String, &String)> = asked.collect();
         let semantics = semantics();
         let checks = asked.iter();
         let checks = checks.map(|(user, object)| CheckRequest { user, relation, object, request });
@@ -363,8 +363,9 @@ impl Case {
         (peer, along): (&Peer, &Along),
         tally: &mut Tally,
     ) {
-        let users = Self::subjects();
-        let asked = TYPES.iter().flat_map(|name| users.iter().map(move |user| (*name, user)));
+        let users = &self.scope.subjects;
+        let types = self.scope.types.iter();
+        let asked = types.flat_map(|name| users.iter().map(move |user| (*name, user)));
         for (name, user) in asked.skip(self.first()).step_by(SAMPLED) {
             if tally.is_impatient() {
                 return;
@@ -391,15 +392,18 @@ impl Case {
         (peer, along): (&Peer, &Along),
         tally: &mut Tally,
     ) {
-        let asked = TYPES.iter().flat_map(|name| IDS.map(|id| (*name, id)));
-        let asked = asked.flat_map(|object| filters().into_iter().map(move |of| (object, of)));
-        for ((name, id), (of, userset, _)) in asked.skip(self.first()).step_by(SAMPLED) {
+        let objects = self.scope.objects.iter();
+        let objects = objects
+            .flat_map(|(name, of)| of.iter().zip(&self.scope.ids).map(move |of| (*name, of)));
+        let filters = &self.scope.filters;
+        let asked = objects.flat_map(|object| filters.iter().map(move |of| (object, of)));
+        for ((name, (object, id)), of) in asked.skip(self.first()).step_by(SAMPLED) {
             if tally.is_impatient() {
                 return;
             }
-            let object = format!("{name}:{id}");
-            let filter = UserFilter { type_name: of, relation: userset };
-            let list = ListUsersRequest { object: &object, relation, filter, request };
+            let Filter { type_name: of, relation: userset, .. } = of;
+            let filter = UserFilter { type_name: of, relation: *userset };
+            let list = ListUsersRequest { object, relation, filter, request };
             let mut ours = match snapshot.list_users(&self.bound, &list, &PageRequest::default()) {
                 Ok(users) => Said::List(users.items.iter().map(User::to_string).collect()),
                 Err(error) => Said::error(&error),

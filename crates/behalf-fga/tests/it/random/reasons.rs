@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Arguments;
 
 use behalf_fga::{
-    CheckRequest, FgaStore, Lack, Proof, Reason, RequestContext, RequestError, Snapshot, TupleKey,
-    Validity, WriteRequest,
+    Change, CheckRequest, FgaStore, Lack, Proof, Reason, RequestContext, RequestError, Snapshot,
+    TupleKey, Validity,
 };
 
 use super::oracle::{Rewrite, Truth, Tuple, kind_of};
-use super::{Case, IDS, STEPS, Tally, WIDEST, key};
+use super::{Case, STEPS, Tally, key};
 
 impl Case {
     pub(super) fn reasons(
@@ -57,7 +57,7 @@ impl Case {
         loop {
             let before = known.clone();
             for ((name, relation), (rewrite, _)) in &self.model.0 {
-                for id in IDS {
+                for id in &self.scope.ids {
                     let place = (format!("{name}:{id}"), relation.clone());
                     if let Some(cost) = self.cost(user, rewrite, &place, &before) {
                         known.insert(place, cost);
@@ -172,20 +172,10 @@ impl Case {
     /// The answer of a store that has only these tuples, without conditions and times.
     fn allows_by(&self, path: &[TupleKey], check: &CheckRequest<'_>) -> bool {
         let mut fga = FgaStore::new();
-        let wide = fga.add_model(WIDEST.1.clone()).unwrap();
         let bound = fga.add_model(self.bound.model().clone()).unwrap();
-        let mut writes = path.to_vec();
-        writes.iter_mut().for_each(|tuple| tuple.validity = Validity::default());
-        let mut once: Vec<TupleKey> = Vec::new();
-        for tuple in writes {
-            if !once.contains(&tuple) {
-                once.push(tuple);
-            }
-        }
-        if !once.is_empty() {
-            let request = WriteRequest { writes: once, ..WriteRequest::default() };
-            fga.write(&wide, &request).unwrap();
-        }
+        let always = |tuple: &TupleKey| TupleKey { validity: Validity::default(), ..tuple.clone() };
+        let changes: Vec<Change> = path.iter().map(always).map(Change::Write).collect();
+        fga.apply(&changes).unwrap();
         let request = RequestContext { contextual_tuples: &[], ..check.request };
         fga.snapshot().check(&bound, &CheckRequest { request, ..*check }).unwrap()
     }

@@ -7,10 +7,8 @@ use behalf_fga::{
 use serde_json::{Map, Value};
 
 use super::oracle::{Model, Restriction, Rewrite, Tuple, kind_of};
-use super::{
-    Case, IDS, NOW, PARENT, RELATIONS, TYPES, Tally, authorization_model, key, random_tuples,
-    without_times,
-};
+use super::scope::{IDS, PARENT, RELATIONS, Scope, TYPES};
+use super::{Case, Fitting, NOW, Tally, authorization_model, key, random_tuples, without_times};
 use crate::dice::Dice;
 
 /// Tuples of each shape; with three objects of each type, most of what can be there is.
@@ -82,7 +80,7 @@ fn ask(lines: &[Line]) -> Tally {
         .fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut dice = Dice(seed | 1);
     let model = model_of(lines);
-    let mut tuples = random_tuples(&mut dice, &model, TUPLES);
+    let mut tuples = random_tuples(&mut dice, &Scope::large(), Fitting::Model(&model), TUPLES);
     without_times(&mut tuples);
     for (value, is_stored) in [(None, true), (Some(3), false), (Some(30), true)] {
         case(&model, &tuples, is_stored, value).run(&mut tally);
@@ -100,7 +98,7 @@ fn case(model: &Model, tuples: &[Tuple], is_stored: bool, value: Option<i64>) ->
         let writes = stored.iter().map(key).collect();
         fga.write(&bound, &WriteRequest { writes, ..WriteRequest::default() }).unwrap();
     }
-    Case::of((fga, bound), model.clone(), (stored, contextual), (value, Some(NOW)))
+    Case::of(Scope::large(), (fga, bound), model.clone(), (stored, contextual), (value, Some(NOW)))
 }
 
 fn line(name: &'static str, relation: &'static str, definition: impl Into<String>) -> Line {
