@@ -393,3 +393,45 @@ type doc
     let never = TupleKey { validity, ..tuple(("user:1", "viewer", "doc:1")) };
     assert_eq!(model.validate_write(&never), Err(TupleError::NeverValid));
 }
+
+#[test]
+fn neither_usersets_nor_objects_come_by_ways_of_the_other() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type agent
+type team
+  relations
+    define lead: [user, agent]
+type group
+  relations
+    define member: [user, agent]
+    define guest: [team#lead]
+type doc
+  relations
+    define viewer: [team#lead, group#member with small]
+    define reader: [team, group#guest with small]
+condition small(x: int) {
+  x < 10
+}
+";
+    let world = store(
+        DOCS,
+        [
+            tuple(("team:1#lead", "viewer", "doc:2")),
+            small(("group:1#member", "viewer", "doc:1")),
+            tuple(("team:1", "reader", "doc:2")),
+            small(("group:1#guest", "reader", "doc:1")),
+        ],
+    );
+    // Users are members; a team's leads are guests, a team is not.
+    for (user, relation) in [("team:1#lead", "viewer"), ("team:1", "reader")] {
+        let [first, second] = ["doc:1", "doc:2"]
+            .map(|object| check(&world, (user, relation, object), RequestContext::default()));
+        assert_eq!((first, second), (Ok(false), Ok(true)), "{user}");
+    }
+    for (user, relation) in [("user:1", "viewer"), ("team:1#lead", "reader")] {
+        let asked = check(&world, (user, relation, "doc:1"), RequestContext::default());
+        assert!(matches!(asked, Err(RequestError::Condition { .. })), "{user}");
+    }
+}
