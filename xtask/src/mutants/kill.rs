@@ -18,7 +18,7 @@ const STAGES: [(bool, &[&str]); 5] = [
     (false, &["random::the_engine"]),
     (false, &["store::"]),
 ];
-const RANDOM_CASES: &str = "25";
+const RANDOM_CASES: &str = "100";
 /// Of a stage of a mutant. Without a mutant half of it has to be enough.
 const CPU_SECS: u64 = 6;
 /// Of a stage, of real time: for what waits without end.
