@@ -15,15 +15,13 @@ use hashbrown::HashMap;
 
 use super::overlay::matches;
 use super::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, Subject};
-use super::reach::{self, Reach};
+use super::reach::{self, MAX_ROOTS, Reach};
 use super::scope::{Budget, Scope};
 use crate::error::RequestError;
 use crate::tuple::Guard;
 
 /// Expressions inside expressions, over all relations on the way.
 const MAX_NESTING: u32 = 400;
-/// So many questions of a batch are worked on together.
-const TOGETHER: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
@@ -68,7 +66,7 @@ pub(super) fn check(
     subject: SubjectId,
     (node, object): Pair,
 ) -> Result<bool, RequestError> {
-    let is_for_reach = is_for_reach(&scope, node) && Reach::is_for(&scope, &subject);
+    let is_for_reach = Reach::is_for_node(&scope, node) && Reach::is_for(&scope, &subject);
     if is_for_reach && let Some(is_allowed) = Reach::new(scope, subject).check((node, object)) {
         return Ok(is_allowed);
     }
@@ -94,7 +92,8 @@ impl<'a> Evaluator<'a> {
         Self::with(scope, subject, is_for_reach.then(|| Reach::new(scope, subject)))
     }
 
-    fn with(scope: Scope<'a>, subject: SubjectId, reach: Option<Reach<'a>>) -> Self {
+    /// With what is known of the user already; nothing if its questions are not for [`Reach`].
+    pub(super) fn with(scope: Scope<'a>, subject: SubjectId, reach: Option<Reach<'a>>) -> Self {
         Self {
             scope,
             subject,
@@ -123,10 +122,13 @@ impl<'a> Evaluator<'a> {
     /// Answers for many pairs, each as [`Self::check`]; plain nodes are looked at together.
     pub(super) fn check_all(&mut self, pairs: &[Pair]) -> Vec<Result<bool, RequestError>> {
         let mut answers = Vec::with_capacity(pairs.len());
-        for pairs in pairs.chunks(TOGETHER) {
-            reach::explore(self.ask_first(pairs).as_mut_slice());
+        for pairs in pairs.chunks(MAX_ROOTS) {
+            if let Some(reach) = &mut self.reach {
+                reach.ask_first(pairs);
+                reach::explore(&mut [reach]);
+            }
             for pair in pairs {
-                answers.push(match self.known_to_reach(*pair) {
+                answers.push(match self.reach.as_ref().and_then(|reach| reach.known(*pair)) {
                     Some(is_allowed) => Ok(is_allowed),
                     None => self.check(pair.0, pair.1),
                 });
@@ -135,28 +137,9 @@ impl<'a> Evaluator<'a> {
         answers
     }
 
-    /// Asks [`Reach`] for the first of the pairs, as far as it can answer; what it finds out is known
-    /// when they are checked.
-    pub(super) fn ask_first(&mut self, pairs: &[Pair]) -> Option<&mut Reach<'a>> {
-        let reach = self.reach.as_mut()?;
-        let is_open =
-            |pair: &&Pair| is_for_reach(&self.scope, pair.0) && reach.answer(**pair).is_none();
-        let open: Vec<Pair> = pairs.iter().take(TOGETHER).filter(is_open).copied().collect();
-        if open.is_empty() {
-            return None;
-        }
-        reach.ask(&open);
-        Some(reach)
-    }
-
-    fn known_to_reach(&self, pair: Pair) -> Option<bool> {
-        let reach = self.reach.as_ref().filter(|_| is_for_reach(&self.scope, pair.0));
-        reach?.answer(pair)
-    }
-
     /// The answer for a plain node, if it can be found by [`Reach`].
     fn reach(&mut self, pair: Pair) -> Option<bool> {
-        let reach = self.reach.as_mut().filter(|_| is_for_reach(&self.scope, pair.0));
+        let reach = self.reach.as_mut().filter(|_| Reach::is_for_node(&self.scope, pair.0));
         reach?.check(pair)
     }
 
@@ -500,11 +483,6 @@ impl<'a> Evaluator<'a> {
         }
         answer(self, subject, class)
     }
-}
-
-/// True if [`Reach`] may answer for the node.
-fn is_for_reach(scope: &Scope<'_>, node: NodeId) -> bool {
-    scope.model.node(node).is_some_and(|node| node.is_plain) && scope.has_bounded_hops(node)
 }
 
 fn truth(holds: bool) -> Truth {

@@ -2,7 +2,7 @@
 
 use super::evaluate::Pair;
 
-const INLINE: usize = 32;
+const INLINE: usize = 16;
 
 /// Open addressing; a key of zero is a free slot, so keys are one more than the pair.
 #[derive(Debug)]

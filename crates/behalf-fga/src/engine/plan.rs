@@ -48,6 +48,10 @@ impl StoreModel {
     pub(super) fn node(&self, node: NodeId) -> Option<&Node> {
         self.nodes.get(node.0 as usize)
     }
+
+    pub(super) fn class(&self, id: ClassId) -> Option<&DirectClass> {
+        self.node(id.node)?.direct.get(id.class)
+    }
 }
 
 /// A relation of a type.
@@ -129,19 +133,26 @@ pub(super) enum Expr {
     Difference(Box<Self>, Box<Self>),
 }
 
-/// A part of a plain node.
-#[derive(Clone, Copy, Debug)]
+/// What a check of a plain node looks at, and what it does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The user's own tuple, in a class of the node.
-    User { class: usize },
+    /// The user's own tuple.
+    User(ClassId),
     /// A wildcard's tuple.
-    Wildcard { class: usize },
-    /// Usersets in a class of the node.
-    Usersets { class: usize, target: NodeId },
-    /// Parents in a class of the tupleset.
-    Parents { tupleset: NodeId, class: usize, target: NodeId },
+    Wildcard(ClassId),
+    /// Usersets; the node is what is asked of each.
+    Usersets(ClassId, NodeId),
+    /// Parents, which are in a class of the tupleset; the node is what is asked of each.
+    Parents(ClassId, NodeId),
     /// Another relation of the object.
     Computed(NodeId),
+}
+
+/// A class of a node, see [`Node::direct`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClassId {
+    pub(super) node: NodeId,
+    pub(super) class: usize,
 }
 
 /// The number of hops is not bounded by the model.

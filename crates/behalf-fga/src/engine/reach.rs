@@ -3,16 +3,18 @@
 //! A node is *plain* if nothing it depends on has `and` or `but not`; then a check asks whether a
 //! tuple that names the user can be reached, and a cycle is nothing but false. From the object's
 //! end, pairs are visited once each, in waves, also those of many questions at a time; what a wave
-//! looks at is read together. From the user's end, the groups the user is in are gathered once per
+//! looks at is read together. Relations of one object are mostly looked at as one ([`super::plain`]). From the user's end, the groups the user is in are gathered once per
 //! request: a *group* is a plain node made of its own tuples only, so that a userset is
 //! decided by a look into that set instead of a search through its members.
 //!
 //! Whatever cannot be decided so (a condition without its values, the request's own tuples, usersets
 //! and wildcards as users, too much work) has no answer here, and the evaluator is asked.
 
+use std::ops::Range;
+
 use super::evaluate::{Pair, SubjectId, SubjectKindId};
 use super::pairs::PairMap;
-use super::plan::{Dependent, DirectClass, Node, NodeId, Step, Subject, Via};
+use super::plan::{Dependent, DirectClass, NodeId, Step, Subject, Via};
 use super::scope::Scope;
 use crate::store::{Edge, Fetch, Row};
 
@@ -25,6 +27,9 @@ const MAX_WORK: u32 = 200_000;
 const TOGETHER: usize = 32;
 /// So many rows, pairs and steps a check has room for before it grows.
 const ROOM: usize = 16;
+
+/// So many questions of a user are worked on together.
+pub(super) const MAX_ROOTS: usize = 128;
 
 /// No place in the list of askers.
 const NOBODY: u32 = u32::MAX;
@@ -44,8 +49,8 @@ pub(super) struct Reach<'a> {
     /// How many of them were asked for, and how many were looked at.
     roots: usize,
     next: usize,
-    /// What the current wave does.
-    tasks: Vec<Task<'a>>,
+    /// Which of a wave's tasks are of this user.
+    tasks: Range<usize>,
     /// Places of pairs with a step that could not be decided.
     undecided: Vec<u32>,
     /// The number of the current question.
@@ -63,7 +68,6 @@ pub(super) struct Reach<'a> {
 struct Task<'a> {
     place: u32,
     object: u32,
-    node: &'a Node,
     step: &'a Step,
     row: usize,
 }
@@ -122,6 +126,11 @@ impl<'a> Reach<'a> {
         subject.kind == SubjectKindId::Object && scope.overlay.is_empty()
     }
 
+    /// True if a check of the node may be answered here.
+    pub(super) fn is_for_node(scope: &Scope<'_>, node: NodeId) -> bool {
+        scope.model.node(node).is_some_and(|node| node.is_plain) && scope.has_bounded_hops(node)
+    }
+
     pub(super) fn new(scope: Scope<'a>, subject: SubjectId) -> Self {
         Self {
             scope,
@@ -132,7 +141,7 @@ impl<'a> Reach<'a> {
             queue: Vec::with_capacity(ROOM),
             roots: 0,
             next: 0,
-            tasks: Vec::with_capacity(ROOM),
+            tasks: 0..0,
             undecided: Vec::new(),
             question: 0,
             groups: PairMap::default(),
@@ -144,13 +153,31 @@ impl<'a> Reach<'a> {
 
     /// Whether the user has the plain relation; nothing if it cannot be decided here.
     pub(super) fn check(&mut self, root: Pair) -> Option<bool> {
-        self.ask(&[root]);
+        self.begin();
+        self.push(root, NOBODY);
+        self.roots = self.queue.len();
         explore(&mut [self]);
         self.answer(root)
     }
 
+    /// Begins a question about the first of the pairs, as far as they are for here and not known yet.
+    pub(super) fn ask_first(&mut self, pairs: &[Pair]) {
+        self.begin();
+        for pair in pairs.iter().take(MAX_ROOTS) {
+            if Self::is_for_node(&self.scope, pair.0) && self.answer(*pair).is_none() {
+                self.push(*pair, NOBODY);
+            }
+        }
+        self.roots = self.queue.len();
+    }
+
+    /// The answer for a pair, if it is for here and was found.
+    pub(super) fn known(&self, pair: Pair) -> Option<bool> {
+        if Self::is_for_node(&self.scope, pair.0) { self.answer(pair) } else { None }
+    }
+
     /// What is known of a pair that was asked for; nothing if it could not be decided.
-    pub(super) fn answer(&self, root: Pair) -> Option<bool> {
+    fn answer(&self, root: Pair) -> Option<bool> {
         match self.places.get(root).and_then(|place| self.pairs.get(place as usize)) {
             Some(Met { state: State::Allowed, .. }) => Some(true),
             Some(Met { state: State::Denied, .. }) => Some(false),
@@ -159,27 +186,21 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Begins a question about so many pairs, which [`explore`] answers.
+    /// Begins a question, whose roots are asked for next, and which [`explore`] answers.
     ///
     /// Pairs that were explored to the end need no second look. Those that were left open when a
     /// question ended early are begun anew by the next one that meets them.
-    pub(super) fn ask(&mut self, roots: &[Pair]) {
+    fn begin(&mut self) {
         self.question += 1;
         self.work = 0;
         self.queue.clear();
         self.next = 0;
         self.undecided.clear();
-        for root in roots {
-            self.push(*root, NOBODY);
-        }
-        // Roots are met first, so they are in front.
-        self.roots = self.queue.len();
     }
 
     /// Says which rows the next wave looks at; false if there is none: all roots lead to the user, or
     /// everything was looked at, or it is too much.
-    fn plan_wave(&mut self, fetch: &mut Fetch<'a>) -> bool {
-        self.tasks.clear();
+    fn plan_wave(&mut self, fetch: &mut Fetch<'a>, tasks: &mut Vec<Task<'a>>) -> bool {
         if self.next >= self.queue.len() {
             self.finish();
             return false;
@@ -193,6 +214,7 @@ impl<'a> Reach<'a> {
         if self.named.is_empty() {
             self.want_user(fetch);
         }
+        let first = tasks.len();
         let end = self.queue.len().min(self.next + TOGETHER);
         for at in self.next..end {
             let met = self.queue.get(at).and_then(|at| Some((*at, self.pairs.get(*at as usize)?)));
@@ -202,52 +224,34 @@ impl<'a> Reach<'a> {
             let (node, object) = met.pair;
             let Some(node) = self.scope.model.node(node) else { continue };
             for step in &node.steps {
-                if let Some(row) = self.want(node, step, object, fetch) {
-                    self.tasks.push(Task { place, node, step, object, row });
+                if let Some(row) = self.want(step, object, fetch) {
+                    tasks.push(Task { place, step, object, row });
                 }
             }
         }
         self.next = end;
+        self.tasks = first..tasks.len();
         true
     }
 
     /// The place of the object's row that a step looks at, or of none; nothing if the step cannot
     /// lead to this user.
-    fn want(
-        &self,
-        node: &'a Node,
-        step: &'a Step,
-        object: u32,
-        fetch: &mut Fetch<'a>,
-    ) -> Option<usize> {
-        let class = self.class(node, step);
-        let is_worth_it = match *step {
-            Step::User { .. } | Step::Wildcard { .. } => {
-                class?.subject_type == self.subject.type_number
+    fn want(&self, step: &'a Step, object: u32, fetch: &mut Fetch<'a>) -> Option<usize> {
+        let model = self.scope.model;
+        let class = match *step {
+            Step::User(class) | Step::Wildcard(class) => {
+                let class = model.class(class)?;
+                (class.subject_type == self.subject.type_number).then_some(class)
             }
-            Step::Usersets { target, .. } | Step::Parents { target, .. } => self.is_reached(target),
-            Step::Computed(_) => true,
+            Step::Usersets(class, target) | Step::Parents(class, target) => {
+                if self.is_reached(target) { model.class(class) } else { None }
+            }
+            Step::Computed(_) => return Some(NO_ROW),
         };
+        let class = class?;
         match step {
-            _ if !is_worth_it => None,
-            Step::User { .. } | Step::Computed(_) => Some(NO_ROW),
-            _ => {
-                let table = self.scope.snapshot.table(class?.table)?;
-                Some(fetch.want(&table.forward, object))
-            }
-        }
-    }
-
-    /// The class whose tuples a step looks at.
-    fn class(&self, node: &'a Node, step: &Step) -> Option<&'a DirectClass> {
-        match *step {
-            Step::User { class } | Step::Wildcard { class } | Step::Usersets { class, .. } => {
-                node.direct.get(class)
-            }
-            Step::Parents { tupleset, class, .. } => {
-                self.scope.model.node(tupleset)?.direct.get(class)
-            }
-            Step::Computed(_) => None,
+            Step::User(_) => Some(NO_ROW),
+            _ => Some(fetch.want(&self.scope.snapshot.table(class.table)?.forward, object)),
         }
     }
 
@@ -267,12 +271,11 @@ impl<'a> Reach<'a> {
     }
 
     /// Looks at the rows that were read.
-    fn run_wave(&mut self, fetch: &Fetch<'a>) {
+    fn run_wave(&mut self, fetch: &Fetch<'a>, tasks: &[Task<'a>]) {
         for named in &mut self.named {
             named.row.get_or_insert_with(|| fetch.row(named.place));
         }
-        let tasks = std::mem::take(&mut self.tasks);
-        for task in &tasks {
+        for task in tasks.get(self.tasks.clone()).unwrap_or(&[]) {
             let met = self.pairs.get(task.place as usize);
             if met.is_some_and(|met| met.state == State::Allowed) {
                 continue;
@@ -283,7 +286,6 @@ impl<'a> Reach<'a> {
                 Found::Undecided => self.undecided.push(task.place),
             }
         }
-        self.tasks = tasks;
     }
 
     /// Everything queued was looked at: what is not allowed by now is denied, or undecided.
@@ -358,26 +360,25 @@ impl<'a> Reach<'a> {
     }
 
     fn step(&mut self, task: &Task<'a>, row: Row<'a>) -> Found {
-        let Task { place, object, node, step, .. } = *task;
-        match (*step, self.class(node, step)) {
-            (Step::Computed(target), _) => {
+        let Task { place, object, step, .. } = *task;
+        let class = |class| self.scope.model.class(class);
+        match *step {
+            Step::Computed(target) => {
                 self.push((target, object), place);
                 Found::Nothing
             }
-            (Step::User { .. }, Some(class)) => self.user(class, object),
-            (Step::Wildcard { .. }, Some(class)) => {
+            Step::User(id) => class(id).map_or(Found::Nothing, |class| self.user(class, object)),
+            Step::Wildcard(id) => class(id).map_or(Found::Nothing, |class| {
                 self.tuples(class, object, row, |_, _| Found::User)
-            }
-            (Step::Usersets { target, .. }, Some(class)) => {
-                self.usersets(place, class, target, object, row)
-            }
-            (Step::Parents { target, .. }, Some(class)) => {
+            }),
+            Step::Usersets(id, target) => class(id)
+                .map_or(Found::Nothing, |class| self.usersets(place, class, target, object, row)),
+            Step::Parents(id, target) => class(id).map_or(Found::Nothing, |class| {
                 self.tuples(class, object, row, |this, parent| {
                     this.push((target, parent), place);
                     Found::Nothing
                 })
-            }
-            (_, None) => Found::Nothing,
+            }),
         }
     }
 
@@ -564,12 +565,14 @@ impl<'a> Reach<'a> {
 /// Answers the questions of several users in waves, whose rows are read together.
 pub(super) fn explore(asked: &mut [&mut Reach<'_>]) {
     let mut fetch = Fetch::with_room_for(ROOM);
+    let mut tasks = Vec::with_capacity(ROOM);
     let mut open = asked.len();
     while open > 0 {
         fetch.clear();
+        tasks.clear();
         let mut at = 0;
         while at < open {
-            if asked.get_mut(at).is_some_and(|reach| reach.plan_wave(&mut fetch)) {
+            if asked.get_mut(at).is_some_and(|reach| reach.plan_wave(&mut fetch, &mut tasks)) {
                 at += 1;
             } else {
                 open -= 1;
@@ -578,7 +581,7 @@ pub(super) fn explore(asked: &mut [&mut Reach<'_>]) {
         }
         fetch.read();
         for reach in asked.iter_mut().take(open) {
-            reach.run_wave(&fetch);
+            reach.run_wave(&fetch, &tasks);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::evaluate::{self, Evaluator, Pair, SubjectId, SubjectKindId};
 use super::overlay::Overlay;
 use super::plan::{NodeId, StoreModel};
-use super::reach;
+use super::reach::{self, Reach};
 use super::scope::Scope;
 use super::tuples::Resolver;
 use crate::condition::MAX_CONDITION_COST;
@@ -178,6 +178,7 @@ impl Snapshot {
         checks: &[CheckRequest<'_>],
     ) -> Vec<Result<bool, RequestError>> {
         let mut answers = Vec::with_capacity(checks.len());
+        let mut resolver = Resolver::new(model);
         let mut rest = checks;
         while !rest.is_empty() {
             let mut groups = Vec::new();
@@ -187,7 +188,7 @@ impl Snapshot {
             {
                 let same = rest.iter().take_while(|next| shares_work(first, next)).count();
                 let (group, after) = rest.split_at_checked(same).unwrap_or((rest, &[]));
-                groups.push(Group::new(self, model, group, first));
+                groups.push(Group::new(self, &mut resolver, group, first));
                 count += same;
                 rest = after;
             }
@@ -207,15 +208,11 @@ impl Snapshot {
         for group in &mut *groups {
             group.number(model, &mut numbers);
         }
-        let mut evaluators: Vec<Option<Evaluator<'_>>> =
-            groups.iter().map(|group| group.evaluator(self, model)).collect();
-        let asked = evaluators.iter_mut().zip(&*groups);
-        let mut asked: Vec<_> = asked
-            .filter_map(|(evaluator, group)| evaluator.as_mut()?.ask_first(&group.pairs))
-            .collect();
-        reach::explore(&mut asked);
-        for (evaluator, group) in evaluators.iter_mut().zip(&*groups) {
-            group.answers(evaluator.as_mut(), answers);
+        let mut reaches: Vec<Option<Reach<'_>>> =
+            groups.iter().map(|group| group.reach(self, model)).collect();
+        reach::explore(&mut reaches.iter_mut().flatten().collect::<Vec<_>>());
+        for (reach, group) in reaches.iter_mut().zip(&*groups) {
+            group.answer(self, model, reach, answers);
         }
     }
 
@@ -255,14 +252,18 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn new(
         snapshot: &Snapshot,
-        model: &'a StoreModel,
+        resolver: &mut Resolver<'a>,
         checks: &'a [CheckRequest<'a>],
         first: &'a CheckRequest<'a>,
     ) -> Self {
-        let mut resolver = Resolver::new(model, first.user);
-        let targets = checks.iter().map(|check| resolver.target(check.relation, check.object));
+        let model = resolver.model;
+        let user = model.resolve_user(first.user);
+        let targets = checks.iter().map(|check| {
+            user.as_ref().map_err(Clone::clone)?;
+            resolver.target(check.relation, check.object)
+        });
         let targets: Vec<_> = targets.collect();
-        let (user, user_node) = match resolver.user {
+        let (user, user_node) = match user {
             Ok((user, node)) => (user, node),
             // Every target is this error.
             Err(_) => (UserRef::Wildcard { type_name: "" }, None),
@@ -295,24 +296,46 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Nothing if there is nothing to evaluate.
-    fn evaluator<'e>(
+    fn scope<'e>(&'e self, snapshot: &'e Snapshot, model: &'e StoreModel) -> Option<Scope<'e>> {
+        let overlay = self.overlay.as_ref().ok()?;
+        Some(Scope { snapshot, model, overlay, request: *self.request })
+    }
+
+    /// The question about the first pairs; nothing if the user's questions are not for [`Reach`].
+    fn reach<'e>(&'e self, snapshot: &'e Snapshot, model: &'e StoreModel) -> Option<Reach<'e>> {
+        let scope = self.scope(snapshot, model)?;
+        if self.pairs.is_empty() || !Reach::is_for(&scope, &self.subject) {
+            return None;
+        }
+        let mut reach = Reach::new(scope, self.subject);
+        reach.ask_first(&self.pairs);
+        Some(reach)
+    }
+
+    /// Adds the answers, of which most are known by now; the others need an evaluator.
+    fn answer<'e>(
         &'e self,
         snapshot: &'e Snapshot,
         model: &'e StoreModel,
-    ) -> Option<Evaluator<'e>> {
-        let overlay = self.overlay.as_ref().ok().filter(|_| !self.pairs.is_empty())?;
-        let scope = Scope { snapshot, model, overlay, request: *self.request };
-        Some(Evaluator::new(scope, self.subject))
-    }
-
-    fn answers(
-        &self,
-        evaluator: Option<&mut Evaluator<'_>>,
+        reach: &mut Option<Reach<'e>>,
         answers: &mut Vec<Result<bool, RequestError>>,
     ) {
-        let checked = evaluator.map(|evaluator| evaluator.check_all(&self.pairs));
-        let mut checked = checked.into_iter().flatten();
+        let known = |pair: &Pair| reach.as_ref().and_then(|reach| reach.known(*pair));
+        match self.scope(snapshot, model) {
+            Some(scope) if !self.pairs.iter().all(|pair| known(pair).is_some()) => {
+                let mut evaluator = Evaluator::with(scope, self.subject, reach.take());
+                self.add(evaluator.check_all(&self.pairs).into_iter(), answers);
+            }
+            _ => self.add(self.pairs.iter().map(|pair| Ok(known(pair) == Some(true))), answers),
+        }
+    }
+
+    /// Adds an answer for each target, given those for the pairs.
+    fn add(
+        &self,
+        mut checked: impl Iterator<Item = Result<bool, RequestError>>,
+        answers: &mut Vec<Result<bool, RequestError>>,
+    ) {
         answers.extend(self.targets.iter().map(|target| match (target, &self.overlay) {
             // The checks' own errors come before those of their contextual tuples.
             (Err(error), _) => Err(RequestError::InvalidInput(error.clone())),

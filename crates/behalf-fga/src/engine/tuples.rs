@@ -15,17 +15,16 @@ pub(super) struct Resolved<'a> {
     pub(super) user_node: Option<NodeId>,
 }
 
-/// Resolves many questions about one user.
+/// Resolves what many questions ask about.
 pub(super) struct Resolver<'a> {
-    model: &'a StoreModel,
-    pub(super) user: Result<(UserRef<'a>, Option<NodeId>), TupleError>,
+    pub(super) model: &'a StoreModel,
     /// The last type and relation, and their node.
     last: Option<(&'a str, &'a str, NodeId)>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(model: &'a StoreModel, user: &'a str) -> Self {
-        Self { model, user: model.resolve_user(user), last: None }
+    pub(super) fn new(model: &'a StoreModel) -> Self {
+        Self { model, last: None }
     }
 
     /// The node and the object's id; errors are those of [`StoreModel::resolve`].
@@ -34,9 +33,6 @@ impl<'a> Resolver<'a> {
         relation: &'a str,
         object: &'a str,
     ) -> Result<(NodeId, &'a str), TupleError> {
-        if let Err(error) = &self.user {
-            return Err(error.clone());
-        }
         let object = parse_object(object)?;
         if let Some((type_name, last, node)) = self.last
             && (type_name, last) == (object.type_name, relation)

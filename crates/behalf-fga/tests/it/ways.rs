@@ -435,3 +435,28 @@ condition small(x: int) {
         assert!(matches!(asked, Err(RequestError::Condition { .. })), "{user}");
     }
 }
+
+#[test]
+fn a_relation_grants_what_each_of_many_relations_below_it_grants() {
+    // More relations than are looked at as one, each of the two before.
+    let mut model = String::from("model\n  schema 1.1\ntype user\ntype doc\n  relations\n");
+    model += "    define r0: [user]\n    define r1: [user] or r0\n";
+    for n in 2..70 {
+        model += &format!("    define r{n}: [user, user:*] or r{} or r{}\n", n - 1, n - 2);
+    }
+    let given = [0, 1, 20, 31, 32, 33, 50, 69];
+    let own = given.map(|n| TupleKey::new(format!("user:{n}"), format!("r{n}"), "doc:1"));
+    let everybody = TupleKey::new("user:*", "r34", "doc:2");
+    let world = store(&model, own.into_iter().chain([everybody]));
+    let has = |user: usize, n: usize, object: &str| {
+        let (user, relation) = (format!("user:{user}"), format!("r{n}"));
+        check(&world, (&user, &relation, object), hops(0)).unwrap()
+    };
+    for n in 0..70 {
+        for user in given {
+            assert_eq!(has(user, n, "doc:1"), user <= n, "user:{user} r{n}");
+        }
+        assert!(!has(2, n, "doc:1"), "r{n}");
+        assert_eq!(has(2, n, "doc:2"), n >= 34, "r{n}");
+    }
+}
