@@ -21,7 +21,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::soak::run::progress;
-use kill::{Outcome, Tests};
+use kill::{Outcome, RANDOM_CASES, STAGES, Tests};
 use list::Mutant;
 
 const USAGE: &str = "usage: xtask mutants [--jobs N] [--minutes M] [--file PART]... \
@@ -134,7 +134,7 @@ fn run_all(
 /// What became of mutants, in this run and earlier ones.
 struct Results {
     known: HashMap<String, (Outcome, String)>,
-    /// Of the tests: one that survived earlier ones is asked again.
+    /// Of the tests and which of them are run: one that survived others is run again.
     tests: u64,
     commit: String,
 }
@@ -145,7 +145,8 @@ impl Results {
         let mut texts: Vec<_> = files(&root().join("crates/behalf-fga/tests"))?;
         texts.sort();
         let texts: std::io::Result<Vec<_>> = texts.iter().map(std::fs::read).collect();
-        let mut this = Self { known: HashMap::new(), tests: hash(&texts?), commit };
+        let mut this =
+            Self { known: HashMap::new(), tests: hash(&(texts?, STAGES, RANDOM_CASES)), commit };
         let sources: HashMap<&str, u64> = mutants.iter().map(|m| (&*m.name, m.source)).collect();
         let kept = std::fs::read_to_string(home().join("results.jsonl")).unwrap_or_default();
         // The last line may be half a one.
