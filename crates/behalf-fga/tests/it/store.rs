@@ -6,10 +6,10 @@ use std::io;
 use std::sync::Arc;
 
 use behalf_fga::{
-    AuthorizationModel, Change, DeleteKey, FgaStore, History, MAX_CONDITION_CONTEXT_BYTES,
-    MAX_TUPLES_PER_WRITE, OnConflict, Revision, Snapshot, SnapshotError, SnapshotReader,
-    StoreModel, TupleCondition, TupleError, TupleFilter, TupleKey, Validity, WriteError,
-    WriteRequest,
+    AuthorizationModel, Change, CheckRequest, DeleteKey, FgaStore, History,
+    MAX_CONDITION_CONTEXT_BYTES, MAX_TUPLES_PER_WRITE, OnConflict, RequestContext, RequestError,
+    Revision, Snapshot, SnapshotError, SnapshotReader, StoreModel, TupleCondition, TupleError,
+    TupleFilter, TupleKey, Validity, WriteError, WriteRequest,
 };
 use serde_json::json;
 
@@ -211,6 +211,32 @@ fn a_model_of_another_store_plans_nothing() {
     let request = writes(std::slice::from_ref(&tuple));
     assert_eq!(one.plan_write(&model, &request), Err(WriteError::ForeignModel));
     assert_eq!(one.plan_import(&model, vec![tuple], None), Err(WriteError::ForeignModel));
+}
+
+#[test]
+fn a_model_tried_on_a_version_is_for_what_came_of_it_alone() {
+    let (mut store, own) = store();
+    store.apply(&[Change::Write(tuple("doc:1#editor@user:1"))]).unwrap();
+    let editors = "model
+  schema 1.1
+type agent
+type user
+type doc
+  relations
+    define reader: [agent] or editor
+    define editor: [user]
+";
+    let editors = AuthorizationModel::validate_dsl(editors).unwrap();
+    let (tried, model) = store.snapshot().with_model(editors).unwrap();
+    let ask = |snapshot: &Snapshot, model: &StoreModel, relation| {
+        let (user, object, request) = ("user:1", "doc:1", RequestContext::default());
+        snapshot.check(model, &CheckRequest { user, relation, object, request })
+    };
+    assert_eq!(ask(&tried, &model, "reader"), Ok(true));
+    assert_eq!(ask(&store.snapshot(), &own, "editor"), Ok(true));
+    let foreign = Err(RequestError::ForeignModel);
+    assert_eq!(ask(&store.snapshot(), &model, "reader"), foreign);
+    assert_eq!(ask(&tried, &own, "editor"), foreign);
 }
 
 /// A store with every kind of user, and more documents than fit in one page of names or rows.

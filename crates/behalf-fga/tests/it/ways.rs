@@ -167,6 +167,45 @@ type doc
 }
 
 #[test]
+fn a_group_that_could_not_be_decided_is_undecided_again_beside_a_but_not() {
+    const DOCS: &str = "model
+  schema 1.1
+type user
+type group
+  relations
+    define member: [user with small, group#member]
+type doc
+  relations
+    define first: [group#member]
+    define second: [group#member]
+    define own: [user]
+    define viewer: (first or own) but not second
+    define reader: own but not second
+condition small(x: int) {
+  x < 10
+}
+";
+    let world = store(
+        DOCS,
+        [
+            small(("user:1", "member", "group:1")),
+            tuple(("group:1#member", "member", "group:2")),
+            tuple(("group:2#member", "first", "doc:1")),
+            tuple(("group:1#member", "second", "doc:1")),
+            tuple(("user:1", "own", "doc:1")),
+            tuple(("user:2", "own", "doc:1")),
+        ],
+    );
+    // What `first` says does not matter beside `own`, and is nothing that `second` may build upon.
+    for relation in ["viewer", "reader"] {
+        let asked = check(&world, ("user:1", relation, "doc:1"), RequestContext::default());
+        assert!(matches!(asked, Err(RequestError::Condition { .. })), "{relation}: {asked:?}");
+        let asked = check(&world, ("user:2", relation, "doc:1"), RequestContext::default());
+        assert_eq!(asked, Ok(true), "{relation}");
+    }
+}
+
+#[test]
 fn a_list_of_users_ends_at_the_hop_limit_though_nobody_is_there() {
     const FOLDERS: &str = "model
   schema 1.1
