@@ -10,7 +10,7 @@ mod kill;
 mod list;
 mod rewrite;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -82,8 +82,10 @@ pub fn run(words: impl Iterator<Item = String>) -> anyhow::Result<()> {
         let tests = Tests::of(&built)?;
         let mut left: Vec<usize> = built.numbers.clone();
         left.retain(|&at| options.wants(&mutants[at]) && results.known(&mutants[at]).is_none());
-        // In no order that has a meaning, so that a part of them says something of all.
-        left.sort_by_key(|&at| hash(&mutants[at].name));
+        // In no order that has a meaning, so that a part of them says something of all; last those
+        // that earlier tests let live.
+        let has_lived = |at: usize| results.lived.contains(&mutants[at].name);
+        left.sort_by_key(|&at| (has_lived(at), hash(&mutants[at].name)));
         run_all(&options, &tests, &mutants, &left, &mut results)?;
     }
     println!("\n{}", report(&mutants, &built.numbers, &results));
@@ -134,6 +136,8 @@ fn run_all(
 /// What became of mutants, in this run and earlier ones.
 struct Results {
     known: HashMap<String, (Outcome, String)>,
+    /// Those that survived other tests.
+    lived: HashSet<String>,
     /// Of the tests and which of them are run: one that survived others is run again.
     tests: u64,
     commit: String,
@@ -145,8 +149,12 @@ impl Results {
         let mut texts: Vec<_> = files(&root().join("crates/behalf-fga/tests"))?;
         texts.sort();
         let texts: std::io::Result<Vec<_>> = texts.iter().map(std::fs::read).collect();
-        let mut this =
-            Self { known: HashMap::new(), tests: hash(&(texts?, STAGES, RANDOM_CASES)), commit };
+        let mut this = Self {
+            known: HashMap::new(),
+            lived: HashSet::new(),
+            tests: hash(&(texts?, STAGES, RANDOM_CASES)),
+            commit,
+        };
         let sources: HashMap<&str, u64> = mutants.iter().map(|m| (&*m.name, m.source)).collect();
         let kept = std::fs::read_to_string(home().join("results.jsonl")).unwrap_or_default();
         // The last line may be half a one.
@@ -154,7 +162,9 @@ impl Results {
             let text = |key: &str| line[key].as_str().unwrap_or_default();
             let is_same = sources.get(text("name")).is_some_and(|source| line["source"] == *source);
             let outcome = Outcome::of(text("outcome"));
-            if is_same && (outcome != Outcome::Survived || line["tests"] == this.tests) {
+            if is_same && outcome == Outcome::Survived && line["tests"] != this.tests {
+                this.lived.insert(text("name").to_owned());
+            } else if is_same {
                 this.known.insert(text("name").to_owned(), (outcome, text("commit").to_owned()));
             }
         }
