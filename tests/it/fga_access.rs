@@ -161,7 +161,7 @@ fn sample(route: &RouteRule, store: &str, model_id: &str) -> Option<Vec<u8>> {
         ("PUT", "/assertions/{model_id}") => json!({"assertions": []}),
         ("POST", "/write") => json!({"writes": {"tuple_keys": [tuple("doc:2")]}}),
         ("POST", "/read") => json!({}),
-        ("POST", "/check" | "/behalf/explain") => json!({"tuple_key": key}),
+        ("POST", "/check" | "/behalf/explain" | "/behalf/semantics") => json!({"tuple_key": key}),
         ("POST", "/batch-check") => json!({"checks": [{"correlation_id": "1", "tuple_key": key}]}),
         ("POST", "/expand") => json!({"tuple_key": {"relation": "viewer", "object": "doc:1"}}),
         (
@@ -191,6 +191,7 @@ fn sample(route: &RouteRule, store: &str, model_id: &str) -> Option<Vec<u8>> {
             "list_objects": {"type": "doc", "relation": "viewer", "user": "user:bob"}}),
         ("POST", "/behalf/delete") => json!({"filter": {"object": "doc:1"}}),
         ("POST", "/behalf/import") => tuple("doc:2"),
+        ("PUT", "/behalf/semantics") => json!({"semantics": "v1"}),
         ("PUT", "/behalf/store") => json!({"name": "shop"}),
         ("POST", "/behalf/merge") => json!({"changes": []}),
         _ => return grpc_sample(of, store, model_id),

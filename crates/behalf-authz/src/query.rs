@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use behalf_core::{Page, Timestamp};
 use behalf_fga::{
-    CheckRequest, DeleteKey, Explanation, FilterRequest, Limits, ListObjectsRequest,
-    ListUsersRequest, Listing, PageRequest, RequestContext, RequestError, Snapshot, StoreModel,
-    TupleFilter, TupleKey, User, UsersetTree,
+    CheckRequest, Compared, DeleteKey, Explanation, FilterRequest, Limits, ListObjectsRequest,
+    ListUsersRequest, Listing, PageRequest, RequestContext, RequestError, Semantics, Snapshot,
+    StoreModel, TupleFilter, TupleKey, User, UsersetTree,
 };
 use metrics::counter;
 
@@ -50,6 +50,8 @@ pub struct At {
     pub(crate) now: Timestamp,
     /// What a question may cost.
     pub(crate) limits: Limits,
+    /// Whose answers checks get.
+    pub(crate) semantics: Semantics,
 }
 
 impl At {
@@ -63,6 +65,11 @@ impl At {
         &self.model
     }
 
+    /// Whose answers checks get.
+    pub fn semantics(&self) -> Semantics {
+        self.semantics
+    }
+
     /// The version itself.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -74,7 +81,10 @@ impl At {
     /// When the question is invalid under the model, or a bound is reached; never an "allowed".
     pub fn check(&self, check: &CheckRequest<'_>) -> Result<bool, RequestError> {
         let check = CheckRequest { request: self.timed(check.request), ..*check };
-        let result = self.snapshot.check(&self.model, &check);
+        let result = match self.semantics {
+            Semantics::V1 => self.snapshot.check(&self.model, &check),
+            Semantics::V2 => self.snapshot.check_v2(&self.model, &check),
+        };
         count_checks(std::slice::from_ref(&result));
         result
     }
@@ -85,18 +95,42 @@ impl At {
             .iter()
             .map(|check| CheckRequest { request: self.timed(check.request), ..*check })
             .collect();
-        let results = self.snapshot.batch_check(&self.model, &checks);
+        let results = match self.semantics {
+            Semantics::V1 => self.snapshot.batch_check(&self.model, &checks),
+            Semantics::V2 => self.snapshot.batch_check_v2(&self.model, &checks),
+        };
         count_checks(&results);
         results
     }
 
-    /// Answers a check and says why.
+    /// Answers a check and says why. Where v2 answers otherwise than v1, only v1 could say why, so
+    /// nothing is said.
     ///
     /// # Errors
     /// As [`At::check`].
     pub fn explain(&self, check: &CheckRequest<'_>) -> Result<Explanation, RequestError> {
         let check = CheckRequest { request: self.timed(check.request), ..*check };
-        self.snapshot.explain(&self.model, &check)
+        if self.semantics == Semantics::V1 {
+            return self.snapshot.explain(&self.model, &check);
+        }
+        let allowed = self.snapshot.check_v2(&self.model, &check)?;
+        let explained = self.snapshot.explain(&self.model, &check);
+        Ok(explained.ok().filter(|explained| explained.allowed == allowed).unwrap_or_else(|| {
+            Explanation {
+                allowed,
+                revision: self.revision(),
+                because: None,
+                path: Vec::new(),
+                missing: Vec::new(),
+                is_truncated: false,
+            }
+        }))
+    }
+
+    /// Answers a check both as v1 and as v2 do, whatever the store is set to.
+    pub fn compare_semantics(&self, check: &CheckRequest<'_>) -> Compared {
+        let check = CheckRequest { request: self.timed(check.request), ..*check };
+        self.snapshot.compare_semantics(&self.model, &check)
     }
 
     /// Every object of the type to which the user has the relation.
@@ -168,8 +202,18 @@ impl At {
     /// # Errors
     /// As [`At::check`].
     pub fn filter(&self, request: &FilterRequest<'_>) -> Result<Vec<bool>, RequestError> {
-        let filter = FilterRequest { request: self.timed(request.request), ..*request };
-        self.snapshot.filter(&self.model, &filter)
+        if self.semantics == Semantics::V1 {
+            let filter = FilterRequest { request: self.timed(request.request), ..*request };
+            return self.snapshot.filter(&self.model, &filter);
+        }
+        // What is invalid without any id is an error without any.
+        let nothing = FilterRequest { ids: &[], request: self.timed(request.request), ..*request };
+        self.snapshot.filter(&self.model, &nothing)?;
+        let FilterRequest { user, relation, object_type, ids, request } = *request;
+        let objects: Vec<_> = ids.iter().map(|id| format!("{object_type}:{id}")).collect();
+        let checks: Vec<_> =
+            objects.iter().map(|object| CheckRequest { user, relation, object, request }).collect();
+        self.batch_check(&checks).into_iter().collect()
     }
 
     /// The request at this time, unless it says another, within the operator's limits.
@@ -250,8 +294,9 @@ impl Authz {
         let store = self.open_store(query.store_id).await?;
         let (view, model, model_id) =
             store.view_with(self.storage(), self.tenant(), query.model_id).await?;
-        let (now, limits) = (self.now(), self.limits());
-        Ok(At { snapshot: Arc::clone(&view.snapshot), model, model_id, now, limits })
+        let (now, limits, semantics) = (self.now(), self.limits(), store.semantics());
+        let snapshot = Arc::clone(&view.snapshot);
+        Ok(At { snapshot, model, model_id, now, limits, semantics })
     }
 
     /// Asks one check of the newest version.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use behalf_core::{Clock, TenantId, Timestamp};
 use behalf_fga::{
-    AuthorizationModel, Change, DeleteKey, FgaStore, History, Revision, Snapshot, StoreModel,
+    AuthorizationModel, Change, DeleteKey, FgaStore, History, Revision, Semantics, Snapshot,
+    StoreModel,
 };
 use behalf_store::fga::{self, FgaLogRow, FgaModelRow};
 use behalf_store::{Storage, StoreError};
@@ -19,6 +20,7 @@ use crate::files::{Origin, SnapshotFiles};
 use crate::group::Group;
 use crate::head::HeadReads;
 use crate::replay::catch_up;
+use crate::store::semantics_of;
 use crate::times::WriteTimes;
 
 /// Versions that are kept for questions about the past, and for how long.
@@ -49,6 +51,8 @@ pub(crate) struct OpenStore {
     pub(crate) group: Group,
     view: RwLock<Arc<View>>,
     pub(crate) created_at: Timestamp,
+    /// True while checks are answered as v2 does.
+    is_v2: AtomicBool,
     head: HeadReads,
     /// Tells those who wait for a revision.
     pub(crate) published: Notify,
@@ -278,7 +282,9 @@ impl OpenStore {
         files: Option<&Arc<SnapshotFiles>>,
     ) -> Result<Self, AuthzError> {
         let row = fga::find_store(storage, tenant, store_id).await?;
-        let created_at = row.ok_or(AuthzError::StoreNotFound)?.created_at;
+        let row = row.ok_or(AuthzError::StoreNotFound)?;
+        let created_at = row.created_at;
+        let is_v2 = AtomicBool::new(semantics_of(&row.semantics) == Semantics::V2);
         let mut writer = Writer::new();
         if let Some(files) = files
             && let Some(read) = files.read(storage, store_id, created_at, 0..=i64::MAX).await?
@@ -304,6 +310,7 @@ impl OpenStore {
             group: Group::default(),
             view,
             created_at,
+            is_v2,
             head: HeadReads::default(),
             published: Notify::new(),
             times: tokio::sync::Mutex::new(times),
@@ -471,6 +478,7 @@ impl OpenStore {
             if head.created_at != self.created_at || !is_same_log {
                 return Ok(false);
             }
+            self.set_semantics(semantics_of(&head.semantics));
             if head.revision <= seen && head.model <= view.model {
                 return Ok(true);
             }
@@ -486,6 +494,15 @@ impl OpenStore {
             Ok(true)
         };
         self.head.after_now(read).await
+    }
+
+    /// Whose answers it gives to checks.
+    pub(crate) fn semantics(&self) -> Semantics {
+        if self.is_v2.load(Ordering::Relaxed) { Semantics::V2 } else { Semantics::V1 }
+    }
+
+    pub(crate) fn set_semantics(&self, semantics: Semantics) {
+        self.is_v2.store(semantics == Semantics::V2, Ordering::Relaxed);
     }
 
     /// The version that readers share now.

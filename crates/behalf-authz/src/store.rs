@@ -1,6 +1,7 @@
 //! Stores: created, named, listed, deleted.
 
 use behalf_core::{Actor, Event, EventKind, Timestamp, UserId};
+use behalf_fga::Semantics;
 use behalf_store::UnitOfWork;
 use behalf_store::fga::{self, FgaStoreRow};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct FgaStoreInfo {
     pub name: String,
     /// How Behalf names people in it.
     pub subject: SubjectName,
+    /// Whose answers it gives to checks.
+    pub semantics: Semantics,
     /// How many writes it has had.
     pub revision: i64,
     /// When it was created.
@@ -67,11 +70,17 @@ impl From<FgaStoreRow> for FgaStoreInfo {
             id: row.store_id,
             name: row.name,
             subject: SubjectName::from_text(&row.subject),
+            semantics: semantics_of(&row.semantics),
             revision: row.revision,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
+}
+
+/// What a row says; an older node's word for something that this one does not know is v1.
+pub(crate) fn semantics_of(text: &str) -> Semantics {
+    Semantics::find(text).unwrap_or_default()
 }
 
 /// True if the text fits OpenFGA's pattern for store and model ids.
@@ -149,6 +158,7 @@ impl Authz {
             store_id,
             name: name.to_owned(),
             subject: subject.as_str().to_owned(),
+            semantics: Semantics::default().as_str().to_owned(),
             revision: 0,
             created_at: self.now(),
             updated_at: self.now(),
@@ -191,6 +201,42 @@ impl Authz {
     ) -> Result<Vec<FgaStoreInfo>, AuthzError> {
         let rows = fga::list_stores(self.storage(), self.tenant(), after, limit).await?;
         Ok(rows.into_iter().map(Into::into).collect())
+    }
+
+    /// Says whose answers a store gives to checks from now on; true if they were others before.
+    ///
+    /// # Errors
+    /// `StoreNotFound`.
+    pub async fn set_semantics(
+        &self,
+        store_id: &str,
+        semantics: Semantics,
+        actor: &Actor,
+    ) -> Result<bool, AuthzError> {
+        let store = self.open_store(store_id).await?;
+        if store.semantics() == semantics {
+            return Ok(false);
+        }
+        let mut unit = self.unit();
+        unit.add(fga::set_semantics(self.tenant(), store_id, semantics.as_str()));
+        unit.record(
+            &Event::new(self.tenant(), EventKind::FgaSemanticsSet, actor.clone())
+                .with("store_id", store_id)
+                .with("semantics", semantics.as_str()),
+        );
+        // Not on the caller's future: a caller who goes away must not leave the memory behind.
+        let storage = self.storage().clone();
+        let task = tokio::spawn(async move {
+            storage.commit(unit).await?;
+            store.set_semantics(semantics);
+            Ok(true)
+        });
+        match task.await.unwrap_or(Err(AuthzError::Contention)) {
+            Err(AuthzError::Store(error)) if error.is_conflict("store is gone") => {
+                Err(AuthzError::StoreNotFound)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Deletes a store with its models and tuples.

@@ -117,6 +117,8 @@ event_kinds! {
     TokenRevoked = "token.revoked",
     /// An authorization store was created.
     FgaStoreCreated = "fga.store_created",
+    /// It was set whose answers an authorization store gives to checks.
+    FgaSemanticsSet = "fga.semantics_set",
     /// An authorization store was deleted with everything in it.
     FgaStoreDeleted = "fga.store_deleted",
     /// An authorization model was written.

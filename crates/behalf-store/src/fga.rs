@@ -17,6 +17,8 @@ pub struct FgaStoreRow {
     pub name: String,
     /// `sub` or `email`.
     pub subject: String,
+    /// `v1` or `v2`: whose answers it gives to checks.
+    pub semantics: String,
     /// The head: how many writes it has had.
     pub revision: i64,
     /// When it was created.
@@ -92,13 +94,15 @@ pub struct FgaHead {
     pub created_at: Timestamp,
     /// The commit of the revision that the reader has seen; empty when the log does not have it.
     pub seen_txn: String,
+    /// Whose answers it gives to checks.
+    pub semantics: String,
 }
 
 macro_rules! select_stores {
     ($rest:literal) => {
         concat!(
-            "SELECT store_id, name, subject, revision, created_at, updated_at FROM fga_stores ",
-            "WHERE tenant_id = $1 ",
+            "SELECT store_id, name, subject, revision, created_at, updated_at, semantics ",
+            "FROM fga_stores WHERE tenant_id = $1 ",
             $rest
         )
     };
@@ -112,6 +116,7 @@ fn store(mut row: Row) -> Result<FgaStoreRow, StoreError> {
         revision: row.take(3)?,
         created_at: row.take(4)?,
         updated_at: row.take(5)?,
+        semantics: row.take(6)?,
     })
 }
 
@@ -157,7 +162,7 @@ pub async fn find_head(
              (SELECT COALESCE(MAX(number), 0) FROM fga_models m
               WHERE m.tenant_id = s.tenant_id AND m.store_id = s.store_id),
              COALESCE((SELECT txn FROM fga_log l WHERE l.tenant_id = s.tenant_id
-              AND l.store_id = s.store_id AND l.revision = $3), '')
+              AND l.store_id = s.store_id AND l.revision = $3), ''), semantics
          FROM fga_stores s WHERE tenant_id = $1 AND store_id = $2";
     let row = storage.find(FIND, [tenant.into(), store_id.into(), seen.into()]).await?;
     row.map(|mut row| {
@@ -166,6 +171,7 @@ pub async fn find_head(
             created_at: row.take(1)?,
             model: row.take(2)?,
             seen_txn: row.take(3)?,
+            semantics: row.take(4)?,
         })
     })
     .transpose()
@@ -219,8 +225,8 @@ pub async fn list_stores(
 pub fn insert_store(tenant: &TenantId, store: &FgaStoreRow) -> Statement {
     Statement::new(
         "INSERT INTO fga_stores (tenant_id, store_id, name, subject, revision,
-             created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             created_at, updated_at, semantics)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(tenant)
     .bind(&store.store_id)
@@ -229,7 +235,17 @@ pub fn insert_store(tenant: &TenantId, store: &FgaStoreRow) -> Statement {
     .bind(store.revision)
     .bind(store.created_at)
     .bind(store.updated_at)
+    .bind(&store.semantics)
     .or_conflict("store exists")
+}
+
+/// Writes whose answers a store gives to checks.
+pub fn set_semantics(tenant: &TenantId, store_id: &str, semantics: &str) -> Statement {
+    Statement::new("UPDATE fga_stores SET semantics = $3 WHERE tenant_id = $1 AND store_id = $2")
+        .bind(tenant)
+        .bind(store_id)
+        .bind(semantics)
+        .expect_rows(1, "store is gone")
 }
 
 /// Writes a store's name and how people are named in it.

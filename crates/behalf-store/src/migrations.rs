@@ -98,6 +98,7 @@ const ALL: &[Migration] = &[
     migration!(10, "agent", "0010_agent"),
     migration!(11, "model_author", "0011_model_author"),
     migration!(12, "model_source", "0012_model_source"),
+    migration!(13, "store_semantics", "0013_store_semantics"),
 ];
 
 impl Migration {

@@ -6,6 +6,7 @@ mod bulk;
 mod copy;
 mod diff;
 mod questions;
+mod semantics;
 mod watch;
 
 use axum::response::Response;
@@ -26,6 +27,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     const OBJECTS: &str = "/stores/{store_id}/behalf/list-objects";
     const USERS: &str = "/stores/{store_id}/behalf/list-users";
     const ALL: &str = "/stores/{store_id}/behalf/list-all-objects";
+    const SEMANTICS: &str = "/stores/{store_id}/behalf/semantics";
     routes
         .route(
             Method::POST,
@@ -38,6 +40,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(Method::POST, USERS, read(Right::ListUsers), questions::list_users)
         .route(Method::POST, ALL, read(Right::ListObjects), all_objects::list_all_objects)
         .route(Method::POST, "/stores/{store_id}/behalf/diff", read(Right::Read), diff::diff)
+        .route(Method::GET, SEMANTICS, read(Right::ReadModels), semantics::get)
+        .route(Method::PUT, SEMANTICS, admin(Right::WriteModels), semantics::put)
+        .route(Method::POST, SEMANTICS, read(Right::Read), semantics::compare)
         .route(Method::POST, "/stores/{store_id}/behalf/delete", write, bulk::delete)
         .route(Method::POST, "/stores/{store_id}/behalf/import", write, bulk::import)
         .route(Method::GET, "/stores/{store_id}/behalf/export", read(Right::Read), bulk::export)

@@ -17,8 +17,8 @@ pub(super) use authzen::{
 };
 pub(super) use body::FgaBody;
 pub(super) use extensions::{
-    AllObjects, Ask, DeleteBy, Diff, Explain, Filter, MergeBody, ObjectsPage, Page, StoreName,
-    UsersPage, tuple_line,
+    AllObjects, Ask, DeleteBy, Diff, Explain, Filter, MergeBody, ObjectsPage, Page, SemanticsName,
+    StoreName, UsersPage, tuple_line,
 };
 pub(super) use query::QueryString;
 pub(super) use write::{

@@ -125,6 +125,7 @@ async fn create_store(storage: &Storage, writer: usize) {
         store_id: store_of(writer),
         name: store_of(writer),
         subject: String::new(),
+        semantics: String::new(),
         revision: 0,
         created_at: now,
         updated_at: now,

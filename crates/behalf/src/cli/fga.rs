@@ -17,6 +17,9 @@ pub enum FgaCommand {
     Model(FgaModelCommand),
     /// Ask whether a user has a relation to an object: exit 0 allowed, 1 denied, 2 no answer.
     Check(FgaCheckArgs),
+    /// Say whose answers a store gives to checks: OpenFGA's as it is (v1), or as under its
+    /// `weighted_graph_check` (v2). Without a word, print what is set.
+    Semantics(FgaSemanticsArgs),
     /// Print the objects of a type to which a user has a relation, all of them.
     ListObjects(FgaListObjectsArgs),
     /// Import tuples or store files, or everything that another server holds.
@@ -77,9 +80,35 @@ pub struct FgaCheckArgs {
     /// Print why as well.
     #[arg(long, env = "BEHALF_EXPLAIN")]
     pub explain: bool,
+    /// Print what v1 and v2 answer, and why they differ, as well.
+    #[arg(long, env = "BEHALF_COMPARE", conflicts_with = "explain")]
+    pub compare: bool,
     /// What the question carries.
     #[command(flatten)]
     pub question: FgaQuestionArgs,
+}
+
+/// `behalf fga semantics`.
+#[derive(Clone, Debug, Args)]
+pub struct FgaSemanticsArgs {
+    /// What is set from now on.
+    #[arg(value_name = "WHICH")]
+    pub semantics: Option<SemanticsName>,
+    /// The store: its id or its name.
+    #[arg(long, env = "BEHALF_STORE", value_name = "ID|NAME")]
+    pub store: String,
+    /// Which server is asked.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// Whose answers checks get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SemanticsName {
+    /// OpenFGA's Check as it is.
+    V1,
+    /// Its Check under `weighted_graph_check`.
+    V2,
 }
 
 /// `behalf fga list-objects`.

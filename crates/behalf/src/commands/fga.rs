@@ -35,6 +35,7 @@ pub(super) async fn fga(command: FgaCommand) -> anyhow::Result<ExitCode> {
         FgaCommand::Model(FgaModelCommand::Transform(args)) => model::transform(&args),
         FgaCommand::Model(FgaModelCommand::Combine(args)) => model::combine(&args),
         FgaCommand::Check(args) => Ok(ask::check(&args).await),
+        FgaCommand::Semantics(args) => ask::semantics(&args).await,
         FgaCommand::ListObjects(args) => ask::list_objects(&args).await,
         FgaCommand::Import(args) => match &args.from {
             Some(from) => Box::pin(copy::copy(&args, from)).await,

@@ -213,6 +213,16 @@ impl Read for StoreName {
     }
 }
 
+/// `v1` or `v2`.
+#[derive(Debug)]
+pub(in crate::fga) struct SemanticsName(pub(in crate::fga) String);
+
+impl Read for SemanticsName {
+    fn read(of: &Object<'_>) -> Result<Self> {
+        Ok(Self(of.text("semantics")?))
+    }
+}
+
 /// Changes to take in, as `ReadChanges` tells them.
 #[derive(Debug)]
 pub(in crate::fga) struct MergeBody {

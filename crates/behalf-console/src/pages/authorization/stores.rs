@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use behalf_authz::engine::Semantics;
 use behalf_authz::{FgaStoreInfo, SubjectName};
 use behalf_core::Timestamp;
 use behalf_http::{CspSource, HttpContext, Person, PersonForm};
@@ -61,6 +62,7 @@ pub(crate) fn samples() -> Vec<Stores> {
         id: super::SAMPLE_ID.to_owned(),
         name: "documents".to_owned(),
         subject: SubjectName::Sub,
+        semantics: Semantics::V1,
         revision: 3,
         created_at: Timestamp::from_secs(1_795_000_000),
         updated_at: Timestamp::from_secs(1_795_000_000),

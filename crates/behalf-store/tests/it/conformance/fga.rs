@@ -45,6 +45,7 @@ async fn a_log_has_no_gaps_and_its_head_knows_each_commit(storage: &Storage) {
             store_id: "store".to_owned(),
             name: "documents".to_owned(),
             subject: "sub".to_owned(),
+            semantics: "v1".to_owned(),
             revision: 0,
             created_at: at(7),
             updated_at: at(7),
@@ -53,6 +54,17 @@ async fn a_log_has_no_gaps_and_its_head_knows_each_commit(storage: &Storage) {
     storage.commit(create).await.unwrap();
     let head = async |seen| fga::find_head(storage, &tenant, "store", seen).await.unwrap().unwrap();
     assert_eq!(head(0).await.seen_txn, "", "nothing was written yet");
+
+    // A setting is seen by whoever looks at the head, and touches nothing else.
+    let mut set = unit(9_102);
+    set.add(fga::set_semantics(&tenant, "store", "v2"));
+    storage.commit(set).await.unwrap();
+    let read = fga::find_store(storage, &tenant, "store").await.unwrap().unwrap();
+    assert_eq!((read.semantics.as_str(), read.revision, read.updated_at), ("v2", 0, at(7)));
+    assert_eq!(head(0).await.semantics, "v2");
+    let mut missing = unit(9_103);
+    missing.add(fga::set_semantics(&tenant, "other", "v2"));
+    assert!(storage.commit(missing).await.is_err_and(|error| error.is_conflict("store is gone")));
 
     // Of many who write behind the same revision, one does.
     for revision in 1..=3 {

@@ -103,6 +103,7 @@ async fn a_mandate_that_moved_stops_the_unit(storage: &Storage) {
             store_id: "store".to_owned(),
             name: "behalf".to_owned(),
             subject: "sub".to_owned(),
+            semantics: "v1".to_owned(),
             revision: 0,
             created_at: at(1),
             updated_at: at(1),

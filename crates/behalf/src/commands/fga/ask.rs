@@ -1,4 +1,4 @@
-//! `behalf fga check` and `list-objects`: one question to a server.
+//! `behalf fga check`, `list-objects` and `semantics`: one question to a server.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,9 @@ use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 use super::UNREADABLE;
-use crate::cli::fga::{FgaCheckArgs, FgaListObjectsArgs, FgaQuestionArgs};
+use crate::cli::fga::{
+    FgaCheckArgs, FgaListObjectsArgs, FgaQuestionArgs, FgaSemanticsArgs, SemanticsName,
+};
 use crate::commands::target;
 use crate::output::{complain, say};
 use crate::server_client::{ServerCall, ServerClient};
@@ -42,8 +44,9 @@ async fn ask_check(args: &FgaCheckArgs) -> anyhow::Result<bool> {
         let answer = client.ask(&ServerCall::post(&["stores", &store, "check"], &question)).await?;
         let allowed = answer.get("allowed").and_then(Value::as_bool);
         let allowed = allowed.context("the answer says neither yes nor no")?;
-        if args.explain {
-            let path = ["stores", &store, "behalf", "explain"];
+        let more = [(args.explain, "explain"), (args.compare, "semantics")];
+        if let Some((_, route)) = more.into_iter().find(|(is_wanted, _)| *is_wanted) {
+            let path = ["stores", &store, "behalf", route];
             let why = client.ask(&ServerCall::post(&path, &question)).await?;
             say!("{}", serde_json::to_string_pretty(&why)?);
         } else {
@@ -54,6 +57,28 @@ async fn ask_check(args: &FgaCheckArgs) -> anyhow::Result<bool> {
     let answer = answer.await;
     client.close().await?;
     answer
+}
+
+pub(super) async fn semantics(args: &FgaSemanticsArgs) -> anyhow::Result<ExitCode> {
+    let client = target::open(&args.target).await?;
+    let answer = async {
+        let store = store(&client, &args.store).await?;
+        let path = ["stores", &store, "behalf", "semantics"];
+        let call = match args.semantics {
+            None => ServerCall::get(&path),
+            Some(SemanticsName::V1) => ServerCall::put(&path, &json!({"semantics": "v1"})),
+            Some(SemanticsName::V2) => ServerCall::put(&path, &json!({"semantics": "v2"})),
+        };
+        let answer = client.ask(&call).await?;
+        say!("{}", answer.get("semantics").and_then(Value::as_str).unwrap_or_default());
+        if let Some(unfit) = answer.get("unfit").filter(|unfit| !unfit.is_null()) {
+            say!("v2 does not take the latest model and asks v1 for everything: {unfit}");
+        }
+        anyhow::Ok(())
+    };
+    let answer = answer.await;
+    client.close().await?;
+    answer.map(|()| ExitCode::SUCCESS)
 }
 
 pub(super) async fn list_objects(args: &FgaListObjectsArgs) -> anyhow::Result<ExitCode> {
