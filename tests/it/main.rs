@@ -37,6 +37,7 @@ mod fga_extensions;
 mod fga_grpc;
 mod fga_limits;
 mod fga_move;
+mod fga_semantics;
 mod fga_shadow_back;
 mod fga_snapshots;
 mod fga_socket;

@@ -99,6 +99,22 @@ async fn a_model_and_a_deleted_store_are_seen_on_the_other_node() {
     post(&there, "/check", &body).await.expect(404);
 }
 
+#[tokio::test]
+async fn a_setting_on_one_node_holds_for_the_next_check_on_the_other() {
+    let here = TestServer::start(SETUP).await;
+    let Some(there) = here.second_node().await else { return };
+    let itself = json!({"tuple_key":
+        {"user": "doc:1#viewer", "relation": "viewer", "object": "doc:1"}});
+    let allowed =
+        async || post(&there, "/check", &itself).await.expect(200).json()["allowed"].clone();
+    assert_eq!(allowed().await, true);
+    for (semantics, expected) in [("v2", false), ("v1", true)] {
+        let path = format!("{STORE}/behalf/semantics");
+        call(&here, "PUT", &path, &json!({"semantics": semantics})).await.expect(200);
+        assert_eq!(allowed().await, expected, "{semantics}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_that_write_at_once_lose_nothing() {
     const WRITES: usize = 25;
