@@ -155,9 +155,9 @@ async fn authzen_and_grpc_follow_and_lists_do_not() {
         };
         let store_id = world.store.clone();
         let request = pb::CheckRequest { store_id, tuple_key: Some(key), ..Default::default() };
-        client.unary::<_, pb::CheckResponse>(CHECK, &request).await
+        client.unary::<_, pb::CheckResponse>(CHECK, request).await
     };
-    assert!(!ask("inherited").await.unwrap().allowed);
+    assert!(!ask("inherited").await.unwrap().0.allowed);
     let refused = ask("nothing").await.unwrap_err();
     assert_eq!(
         (refused.number, refused.message.as_str()),
