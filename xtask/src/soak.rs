@@ -16,7 +16,8 @@ use run::Test;
 const USAGE: &str = "usage: xtask soak [random|kill|power|history|fuzz]... [--cases N] \
                      [--minutes M] [--rounds N] [--writes N] [--inputs N] [--seed S] \
                      [--profile NAME]\n       \
-                     xtask soak peer --http HOST:PORT [--cases N] [--seed S] [--profile NAME]";
+                     xtask soak peer --http HOST:PORT [--semantics v1|v2] [--cases N] [--seed S] \
+                     [--profile NAME]";
 
 /// Random cases of a batch: some seconds, after which the next seed is kept.
 const BATCH: u64 = 50_000;
@@ -42,6 +43,8 @@ pub struct Options {
     profile: String,
     /// The address of an OpenFGA.
     http: Option<String>,
+    /// Whose checks it answers with.
+    semantics: String,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
             seed: None,
             profile: "release".to_owned(),
             http: None,
+            semantics: "v1".to_owned(),
         };
         while let Some(word) = words.next() {
             if !word.starts_with("--") {
@@ -74,6 +78,9 @@ impl Options {
                 "--seed" => options.seed = Some(number()?),
                 "--profile" => options.profile = value,
                 "--http" => options.http = Some(value),
+                "--semantics" if ["v1", "v2"].contains(&value.as_str()) => {
+                    options.semantics = value;
+                }
                 _ => bail!(USAGE),
             }
         }
@@ -221,7 +228,7 @@ fn peer(options: &Options) -> anyhow::Result<String> {
     let (seed, cases) = (options.seed_of("peer"), options.cases.min(PEER_CASES));
     let test = Test::build("behalf-fga", "random::peer::", &options.profile)?;
     let settings = [("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", cases)];
-    let text = test.beside(address).run(&settings)?;
+    let text = test.beside(address, &options.semantics).run(&settings)?;
     keep("peer", seed + cases)?;
     Ok(lines(&text, "peer").join("; "))
 }

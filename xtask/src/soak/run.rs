@@ -13,28 +13,30 @@ use super::root;
 /// So often a test that runs is heard of.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names an OpenFGA's address to the tests.
+/// Names an OpenFGA's address to the tests, and whose checks it answers with.
 const PEER: &str = "BEHALF_PEER";
+const SEMANTICS: &str = "BEHALF_SEMANTICS";
 
 /// Tests of a package whose names begin so, built.
 pub struct Test {
     package: &'static str,
     name: &'static str,
     profile: String,
-    /// The address of an OpenFGA that is asked too.
-    peer: Option<String>,
+    /// The address of an OpenFGA that is asked too, and what else is said of it.
+    peer: Vec<(&'static str, String)>,
 }
 
 impl Test {
     pub fn build(package: &'static str, name: &'static str, profile: &str) -> anyhow::Result<Self> {
-        let test = Self { package, name, profile: profile.to_owned(), peer: None };
+        let test = Self { package, name, profile: profile.to_owned(), peer: Vec::new() };
         let status = test.cargo().arg("--no-run").status()?;
         ensure!(status.success(), "{package} does not build");
         Ok(test)
     }
 
-    pub fn beside(self, address: &str) -> Self {
-        Self { peer: Some(address.to_owned()), ..self }
+    pub fn beside(self, address: &str, semantics: &str) -> Self {
+        let peer = vec![(PEER, address.to_owned()), (SEMANTICS, semantics.to_owned())];
+        Self { peer, ..self }
     }
 
     fn cargo(&self) -> Command {
@@ -43,7 +45,7 @@ impl Test {
             .args(["test", "--quiet", "--locked", "--profile", &self.profile])
             .args(["--package", self.package, "--test", "it"])
             .current_dir(root())
-            .envs(self.peer.iter().map(|address| (PEER, address)));
+            .envs(self.peer.iter().map(|(name, value)| (name, value)));
         cargo
     }
 
@@ -74,7 +76,7 @@ impl Test {
             settings = vec![("BEHALF_RANDOM_SEED", seed), ("BEHALF_RANDOM_CASES", 1)];
         }
         let settings = settings.iter().map(|(name, value)| format!("{name}={value} "));
-        let peer = self.peer.iter().map(|address| format!("{PEER}={address} "));
+        let peer = self.peer.iter().map(|(name, value)| format!("{name}={value} "));
         format!(
             "{}{}cargo test --profile {} -p {} --test it -- --nocapture --include-ignored {}",
             peer.collect::<String>(),

@@ -13,6 +13,7 @@ mod reasons;
 mod scope;
 mod shapes;
 mod tally;
+mod usersets;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -29,11 +30,11 @@ use serde_json::{Map, Value};
 
 use lists::pages;
 use made::{
-    Fitting, authorization_model, is_admitted_by_type_alone, key, random_model, random_tuples,
-    without_times,
+    Fitting, authorization_model, is_admitted, is_admitted_by_type_alone, key, random_model,
+    random_tuples, without_times,
 };
 use oracle::{Facts, Model, Oracle, TooMuch, Truth, Tuple, kind_of, type_of};
-use scope::{PARENT, Scope};
+use scope::Scope;
 use tally::Tally;
 
 use crate::dice::{Dice, number};
@@ -96,8 +97,9 @@ impl Case {
             }
             stale.retain(|tuple| !is_admitted_by_type_alone(&model, tuple));
             if peer::semantics() == Semantics::V2 {
-                // It takes a userset that names a parent, from under another model, for the parent.
-                stale.retain(|tuple| tuple.relation != PARENT || !tuple.user.contains('#'));
+                // Of usersets from under another model it takes one that names a parent for the
+                // parent, and passes over conditions that its model does not have there.
+                stale.retain(|tuple| !tuple.user.contains('#') || is_admitted(&model, tuple));
             }
         }
         if !stale.is_empty() {

@@ -265,6 +265,14 @@ fn is_of_itself(tuple: &Tuple) -> bool {
     tuple.user.split_once('#') == Some((tuple.object.as_str(), tuple.relation.as_str()))
 }
 
+/// True if the relation admits the very kind of the tuple.
+pub(super) fn is_admitted(model: &Model, tuple: &Tuple) -> bool {
+    let place = (type_of(&tuple.object).to_owned(), tuple.relation.clone());
+    let is_conditioned = tuple.limit.is_some();
+    let kind = Restriction { user: kind_of(&tuple.user), is_conditioned };
+    model.0.get(&place).is_some_and(|(_, admitted)| admitted.contains(&kind))
+}
+
 /// True for a userset without a condition where the relation admits it only under one, and its plain
 /// type without: OpenFGA takes it (`docs/reference/openfga.md`).
 pub(super) fn is_admitted_by_type_alone(model: &Model, tuple: &Tuple) -> bool {
