@@ -155,7 +155,7 @@ impl Scope {
             kinds.extend(["agent", "agent:*"].map(String::from));
         }
         for name in types {
-            kinds.push((*name).to_owned());
+            kinds.extend([(*name).to_owned(), format!("{name}:*")]);
             kinds.extend(relations.iter().map(|relation| format!("{name}#{relation}")));
         }
         let both = |user: String| {
