@@ -2,8 +2,14 @@
 //! its way, the model's editor with what a change would give and take, tuples, lists, tests, and the
 //! log.
 
+use std::sync::OnceLock;
+
+use behalf_authz::engine::AuthorizationModel;
+use behalf_authz::{Assertion, Author, Query};
+use behalf_core::Actor;
 use behalf_tests::{Browser, Page, TestServer};
 use http::header;
+use tokio::runtime::Handle;
 
 use crate::world::signed_in_as;
 
@@ -317,13 +323,13 @@ async fn tests_that_are_kept_at_once_are_all_kept() {
     let adds = (0..8).map(|n| {
         let authz = server.server.authz.clone();
         tokio::spawn(async move {
-            let test = behalf_authz::Assertion {
+            let test = Assertion {
                 user: format!("user:u{n}"),
                 relation: "viewer".to_owned(),
                 object: "doc:roadmap".to_owned(),
                 ..Default::default()
             };
-            let actor = behalf_core::Actor::System;
+            let actor = Actor::System;
             authz.change_assertions(STORE, |tests| tests.push(test.clone()), &actor).await
         })
     });
@@ -338,7 +344,7 @@ async fn tests_that_are_kept_at_once_are_all_kept() {
 async fn lists_come_in_pages_of_one_revision() {
     let server = TestServer::start(&setup()).await;
     let mut ada = signed_in_as(&server, "ada").await;
-    let actor = behalf_core::Actor::System;
+    let actor = Actor::System;
     let request = behalf_authz::engine::WriteRequest {
         writes: (0..60)
             .map(|n| behalf_authz::engine::TupleKey::new("user:ann", "viewer", format!("doc:{n}")))
@@ -417,4 +423,47 @@ async fn roles_decide_who_looks_and_who_changes() {
         ada.post(&server, &at(rest), &[]).await.answer.expect(403);
     }
     assert_eq!(server.server.authz.load_store(STORE).await.unwrap().revision, 1);
+}
+
+/// The editor writes a model, and then gives it the tests of the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_is_added_while_the_model_is_replaced_is_not_left_behind() {
+    let server = TestServer::start(&setup()).await;
+    let authz = &server.server.authz;
+    let test = |user: &str, expectation: bool| Assertion {
+        user: user.to_owned(),
+        relation: "can_view".to_owned(),
+        object: "doc:notes".to_owned(),
+        expectation,
+        ..Assertion::default()
+    };
+    let tests = async |model: &str| {
+        let tests = authz.read_assertions(STORE, model).await.unwrap();
+        tests.into_iter().map(|test| (test.user, test.expectation)).collect::<Vec<_>>()
+    };
+    let (old, _) = authz.load_model(STORE, None).await.unwrap();
+    let replace = async || {
+        let model =
+            AuthorizationModel::from_dsl(&MODEL.replacen("type", "type robot\n\ntype", 1)).unwrap();
+        let author = Author { actor: &Actor::System, reason: "" };
+        authz.replace_model(STORE, (model, ""), &old, author).await.unwrap()
+    };
+    let new: OnceLock<String> = OnceLock::new();
+    let add = |tests: &mut Vec<Assertion>| {
+        // Between what was read and what is written.
+        new.get_or_init(|| tokio::task::block_in_place(|| Handle::current().block_on(replace())));
+        tests.push(test("user:late", false));
+    };
+    authz.change_assertions(STORE, add, &Actor::System).await.unwrap();
+    let new = new.get().unwrap();
+    assert_eq!(tests(&old).await, [], "nobody looks at the old one any more");
+    assert_eq!(tests(new).await, [("user:late".to_owned(), false)]);
+
+    // What is carried over comes beside what was added to the new one, and changes none of it.
+    let before = [test("user:early", true), test("user:late", true)];
+    let query = Query { store_id: STORE, model_id: Some(&old) };
+    authz.write_assertions(query, &before, &Actor::System).await.unwrap();
+    let count = authz.carry_assertions(STORE, &old, new, &Actor::System).await.unwrap();
+    let expected = [("user:early".to_owned(), true), ("user:late".to_owned(), false)];
+    assert_eq!((count, tests(new).await), (2, expected.to_vec()));
 }

@@ -90,12 +90,14 @@ impl Authz {
         let text = checked_text(&at, assertions)?;
         let (tenant, store_id) = (self.tenant(), query.store_id);
         let put = fga::put_assertions(tenant, store_id, &at.model_id, &text, self.now());
-        self.commit_assertions((store_id, &at.model_id), put, assertions.len(), actor).await?;
+        self.commit_assertions((store_id, &at.model_id), vec![put], assertions.len(), actor)
+            .await?;
         Ok(())
     }
 
     /// Changes the assertions of the latest model as `change` says, once on what is stored: what
-    /// others write meanwhile is kept.
+    /// others write meanwhile is kept, and where the model is replaced meanwhile, those of the new one
+    /// are changed.
     ///
     /// # Errors
     /// `StoreNotFound`, `NoModel`, or an assertion that does not fit the model.
@@ -107,34 +109,59 @@ impl Authz {
     ) -> Result<(), AuthzError> {
         for _attempt in 0..ATTEMPTS {
             let at = self.at(Query { store_id, model_id: None }).await?;
-            let (tenant, model_id) = (self.tenant(), &*at.model_id);
-            let before = fga::find_assertions(self.storage(), tenant, store_id, model_id).await?;
-            let stored = parsed(before.as_deref())?;
-            let mut assertions = stored.clone();
-            change(&mut assertions);
-            if assertions == stored {
+            let latest = fga::require_latest_model(self.tenant(), store_id, &at.model_id);
+            if self.swap_assertions(store_id, &at, &change, vec![latest], actor).await?.is_some() {
                 return Ok(());
-            }
-            let text = checked_text(&at, &assertions)?;
-            let place = (store_id, model_id);
-            let swap = fga::swap_assertions(tenant, place, before.as_deref(), &text, self.now());
-            match self.commit_assertions(place, swap, assertions.len(), actor).await {
-                Err(error) if error.is_conflict("assertions changed") => {}
-                committed => return Ok(committed?),
             }
         }
         Err(AuthzError::Contention)
     }
 
+    /// Tries to change the assertions of a model, if the statements find what they require; how many
+    /// there are then, or nothing if somebody else was faster.
+    async fn swap_assertions(
+        &self,
+        store_id: &str,
+        at: &At,
+        change: impl Fn(&mut Vec<Assertion>) + Send + Sync,
+        mut statements: Vec<Statement>,
+        actor: &Actor,
+    ) -> Result<Option<usize>, AuthzError> {
+        let (tenant, model_id) = (self.tenant(), &*at.model_id);
+        let before = fga::find_assertions(self.storage(), tenant, store_id, model_id).await?;
+        let stored = parsed(before.as_deref())?;
+        let mut assertions = stored.clone();
+        change(&mut assertions);
+        if assertions == stored {
+            return Ok(Some(assertions.len()));
+        }
+        let text = checked_text(at, &assertions)?;
+        let place = (store_id, model_id);
+        let before = before.as_deref();
+        statements.push(fga::swap_assertions(tenant, place, before, &text, self.now()));
+        match self.commit_assertions(place, statements, assertions.len(), actor).await {
+            Err(error)
+                if ["assertions changed", "model replaced"]
+                    .iter()
+                    .any(|what| error.is_conflict(what)) =>
+            {
+                Ok(None)
+            }
+            committed => Ok(committed.map(|()| Some(assertions.len()))?),
+        }
+    }
+
     async fn commit_assertions(
         &self,
         (store_id, model_id): (&str, &str),
-        statement: Statement,
+        statements: Vec<Statement>,
         count: usize,
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let mut unit = self.unit();
-        unit.add(statement);
+        for statement in statements {
+            unit.add(statement);
+        }
         unit.record(
             &Event::new(self.tenant(), EventKind::FgaAssertionsWritten, actor.clone())
                 .with("store_id", store_id)
@@ -145,7 +172,8 @@ impl Authz {
         Ok(())
     }
 
-    /// Gives a model the assertions of another, those that fit; says how many there are now.
+    /// Gives a model the assertions of another, those that fit, beside those that it has already, which
+    /// win; says how many there are now.
     ///
     /// # Errors
     /// `StoreNotFound`, `ModelNotFound`.
@@ -156,14 +184,22 @@ impl Authz {
         to: &str,
         actor: &Actor,
     ) -> Result<usize, AuthzError> {
-        let query = Query { store_id, model_id: Some(to) };
-        let at = self.at(query).await?;
-        let mut assertions = self.read_assertions(store_id, from).await?;
-        assertions.retain(|assertion| assertion.fits(at.model()).is_ok());
-        if !assertions.is_empty() {
-            self.write_assertions(query, &assertions, actor).await?;
+        let at = self.at(Query { store_id, model_id: Some(to) }).await?;
+        let mut carried = self.read_assertions(store_id, from).await?;
+        carried.retain(|assertion| assertion.fits(at.model()).is_ok());
+        let add = |assertions: &mut Vec<Assertion>| {
+            // In their order, before those that were added meanwhile.
+            let is_new = |one: &&Assertion| !assertions.iter().any(|own| own.is_same_question(one));
+            let new: Vec<Assertion> = carried.iter().filter(is_new).cloned().collect();
+            assertions.splice(0..0, new).for_each(drop);
+        };
+        for _attempt in 0..ATTEMPTS {
+            let swapped = self.swap_assertions(store_id, &at, add, Vec::new(), actor).await?;
+            if let Some(count) = swapped {
+                return Ok(count);
+            }
         }
-        Ok(assertions.len())
+        Err(AuthzError::Contention)
     }
 
     /// The assertions of a model; none when none were written.

@@ -528,6 +528,19 @@ pub fn put_assertions(
     .bind(now)
 }
 
+/// Changes nothing; `Conflict("model replaced")` when the model is no longer the latest.
+pub fn require_latest_model(tenant: &TenantId, store_id: &str, model_id: &str) -> Statement {
+    Statement::new(
+        "UPDATE fga_models SET model_id = model_id
+         WHERE tenant_id = $1 AND store_id = $2 AND model_id = $3 AND number =
+             (SELECT MAX(number) FROM fga_models WHERE tenant_id = $1 AND store_id = $2)",
+    )
+    .bind(tenant)
+    .bind(store_id)
+    .bind(model_id)
+    .expect_rows(1, "model replaced")
+}
+
 /// Writes the assertions of a model in place of `before`, as they were read, none if there were
 /// none; `Conflict("assertions changed")` when somebody else was faster.
 pub fn swap_assertions(

@@ -133,6 +133,12 @@ async fn versions_of_a_model_know_their_author(storage: &Storage) {
         .bind(at(6)),
     );
     storage.commit(write).await.unwrap();
+    for (id, expected) in [("model-2", 1), ("model-1", 0), ("model-3", 0)] {
+        let required = race(storage, 1, "model replaced", |_| {
+            vec![fga::require_latest_model(&tenant, "store", id)]
+        });
+        assert_eq!(required.await, expected, "{id}");
+    }
     let source = async |id| fga::find_model_source(storage, &tenant, "store", id).await.unwrap();
     assert_eq!(source("model-2").await.as_deref(), Some(by.2));
     assert_eq!(source("model-1").await.as_deref(), Some(""));
