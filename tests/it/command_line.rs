@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
 
+use crate::kill::{SETUP, Server};
+
 fn behalf() -> Command {
     Command::new(env!("CARGO_BIN_EXE_behalf-under-test"))
 }
@@ -103,4 +105,50 @@ fn access_control_needs_its_store_and_its_model_and_clients() {
         assert!(error.contains(said), "{args:?}: {error}");
         assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
     }
+}
+
+/// DESIGN's contract: every flag has a key in `behalf.toml`, whatever the command.
+#[test]
+fn a_file_says_what_is_not_typed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("setup.yaml"), SETUP).unwrap();
+    std::fs::write(dir.path().join("token"), "kill-test-key\n").unwrap();
+    let server = Server::start(dir.path());
+    let client = tempfile::tempdir().unwrap();
+    let file = format!(
+        "url = \"http://127.0.0.1:{}\"\ntoken-file = \"{}\"\nstore = \"documents\"\n",
+        server.port,
+        dir.path().join("token").display()
+    );
+    std::fs::write(client.path().join("behalf.toml"), &file).unwrap();
+    let run = |line: &str| {
+        let mut command = behalf();
+        let output = command.args(line.split(' ')).current_dir(client.path()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let denied = (Some(1), "denied\n".to_owned(), String::new());
+    // In the folder that is named, or by its own name.
+    assert_eq!(run("fga check user:a owner doc:1 --data ."), denied);
+    assert_eq!(run("fga check user:a owner doc:1 --config behalf.toml"), denied);
+    let (code, _, err) = run("fga check user:a owner doc:1 --store other --data .");
+    assert_eq!((code, err.as_str()), (Some(2), "behalf: there is no store `other`\n"));
+    std::fs::write(client.path().join("behalf.toml"), file.replace("store", "stor")).unwrap();
+    let (code, _, err) = run("fga check user:a owner doc:1 --data .");
+    assert_eq!(code, Some(2), "nothing was answered");
+    assert_eq!(err, "behalf: ./behalf.toml: unknown key `stor`; did you mean `store`?\n");
+    server.kill();
+
+    // A set-up file that names the issuer is applied before the first start.
+    let issuer = "https://behalf.example/";
+    std::fs::write(client.path().join("behalf.toml"), format!("issuer = \"{issuer}\"\n")).unwrap();
+    let setup = format!(
+        "clients:\n  - {{client_id: ci, client_secret: ci-secret-0123456789, app_type: non_interactive, \
+         grant_types: [client_credentials]}}\nclient_grants:\n  - {{client_id: ci, audience: \
+         \"{issuer}fga/\", scope: [\"read:fga\"]}}\n"
+    );
+    std::fs::write(client.path().join("ci.yaml"), setup).unwrap();
+    let (code, out, err) = run("apply ci.yaml --data .");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("create client grant ci"), "{out}");
 }

@@ -1,11 +1,11 @@
-//! The command line. Each flag has a `BEHALF_…` variable and a key in `behalf.toml`.
+//! The command line. Each flag has a `BEHALF_…` variable and, where a command has a data folder, a key in
+//! `behalf.toml` (`config/file.rs`).
 
 pub mod fga;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use serde::Deserialize;
 
 /// What agents may do on behalf of people, and the proof of what they did.
 #[derive(Debug, Parser)]
@@ -48,6 +48,10 @@ pub struct DataArgs {
     /// The data folder.
     #[arg(long, env = "BEHALF_DATA", default_value = "./behalf-data", value_name = "DIR")]
     pub data: PathBuf,
+    /// Configuration file: what flags and variables leave open (default: DATA/behalf.toml if it is
+    /// there).
+    #[arg(long, env = "BEHALF_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// Which database holds the data.
@@ -73,7 +77,7 @@ pub enum MigrateCommand {
 /// What each `behalf migrate` takes.
 #[derive(Clone, Debug, Args)]
 pub struct MigrateArgs {
-    /// Where the data lies; its `behalf.toml` may name the database.
+    /// Where the data lies.
     #[command(flatten)]
     pub data: DataArgs,
     /// Which database holds the data.
@@ -129,8 +133,7 @@ pub struct WaitArgs {
 
 /// Limits of `/stores`, by the names of OpenFGA's flags. What they cut off, answers say in
 /// `Behalf-Complete: false`.
-#[derive(Clone, Copy, Debug, Default, Args, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub struct FgaLimitArgs {
     /// Results of one `ListObjects` at most, 0 for all [default: 0; OpenFGA's: 1000].
     #[arg(long, env = "BEHALF_FGA_LIST_OBJECTS_MAX_RESULTS", value_name = "COUNT")]
@@ -235,9 +238,6 @@ pub struct ServeArgs {
     /// Set-up file to apply before the listeners open; may be repeated.
     #[arg(long, env = "BEHALF_APPLY", value_name = "FILE", value_delimiter = ',')]
     pub apply: Vec<PathBuf>,
-    /// Configuration file (default: DATA/behalf.toml if it is there).
-    #[arg(long, env = "BEHALF_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 /// `behalf apply`.

@@ -13,16 +13,23 @@ mod verify;
 use std::process::ExitCode;
 
 use behalf_crypto::SystemRng;
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, DataArgs};
+use crate::cli::{Command, DataArgs};
+use crate::config;
 use crate::dev_ca::DevCa;
 use crate::output::{self, complain, say};
 
 /// Runs the command line; the process's exit code.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match config::file::command_line(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            complain!("behalf: {error:#}");
+            // As for a wrong command line: 1 is an answer of some commands.
+            return ExitCode::from(2);
+        }
+    };
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,9 +1,10 @@
-//! The configuration: flags and variables first, then the file, then defaults.
+//! The configuration: flags first, then variables, then the file, then defaults.
 
 mod fga;
+pub(crate) mod file;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,67 +13,9 @@ use behalf_authz::AccessControl;
 use behalf_core::Secret;
 use behalf_http::{FgaAuth, FgaLimits};
 use behalf_identity::Issuer;
-use serde::Deserialize;
 
-use crate::cli::{DataArgs, DatabaseArgs, DemoArgs, FgaLimitArgs, ModelArgs, ServeArgs, WaitArgs};
+use crate::cli::{AccessControlArgs, DatabaseArgs, DemoArgs, ModelArgs, ServeArgs, WaitArgs};
 use crate::system::memory_bytes;
-
-/// What the configuration file may say; the names are the flags'.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct FileConfig {
-    http: Option<String>,
-    tls: Option<String>,
-    tls_cert: Option<PathBuf>,
-    tls_key: Option<PathBuf>,
-    issuer: Option<String>,
-    trust_proxy: Option<bool>,
-    database: Option<String>,
-    root_key: Option<String>,
-    apply: Vec<PathBuf>,
-    fga_auth: Vec<String>,
-    fga_memory_mb: Option<u64>,
-    fga_access_control_store: Option<String>,
-    fga_access_control_model: Option<String>,
-    #[serde(flatten)]
-    fga_limits: FgaLimitArgs,
-    allow_private_egress: Vec<String>,
-    model_url: Option<String>,
-    model_key: Option<String>,
-    model: Option<String>,
-    chat_hold: Option<u64>,
-    approval_lifetime: Option<u64>,
-}
-
-const KEYS: [&str; 27] = [
-    "http",
-    "tls",
-    "tls-cert",
-    "tls-key",
-    "issuer",
-    "trust-proxy",
-    "database",
-    "root-key",
-    "apply",
-    "fga-auth",
-    "fga-memory-mb",
-    "fga-access-control-store",
-    "fga-access-control-model",
-    "fga-list-objects-max-results",
-    "fga-list-objects-deadline",
-    "fga-list-users-max-results",
-    "fga-list-users-deadline",
-    "fga-resolve-node-limit",
-    "fga-changelog-horizon-offset",
-    "fga-max-tuples-per-write",
-    "fga-max-checks-per-batch-check",
-    "allow-private-egress",
-    "model-url",
-    "model-key",
-    "model",
-    "chat-hold",
-    "approval-lifetime",
-];
 
 /// The longest time that a person may have to decide: what she saw of it is a day old then.
 const LIFETIME_MAX: Duration = Duration::from_hours(24);
@@ -100,9 +43,9 @@ pub struct Config {
     pub fga_auth: Vec<String>,
     /// How many bytes the FGA stores in memory may take together.
     pub fga_memory_bytes: u64,
-    /// See [`FgaLimitArgs`].
+    /// See [`FgaLimitArgs`](crate::cli::FgaLimitArgs).
     pub fga_limits: FgaLimits,
-    /// See [`AccessControlArgs`](crate::cli::AccessControlArgs).
+    /// See [`AccessControlArgs`].
     pub fga_access_control: Option<AccessControl>,
     /// The model, if one is named.
     pub model: Option<ModelEndpoint>,
@@ -122,59 +65,47 @@ pub struct TlsConfig {
 }
 
 impl Config {
-    /// Puts flags, file and defaults together.
+    /// Puts flags and defaults together.
     ///
     /// # Errors
-    /// When the file cannot be read or has a key that is not known.
+    /// When half of a pair is given, or a value is out of bounds.
     pub fn load(args: ServeArgs) -> anyhow::Result<Self> {
-        let default_file = args.data.data.join("behalf.toml");
-        let file = match args.config {
-            Some(path) => read_file(&path)?,
-            None if default_file.exists() => read_file(&default_file)?,
-            None => FileConfig::default(),
-        };
-        let files = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+        let files = match (args.tls_cert, args.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => bail!("a certificate needs its key: give both --tls-cert and --tls-key"),
         };
-        let address = args.tls.or(file.tls);
-        let tls = match (address, files) {
+        let tls = match (args.tls, files) {
             (Some(address), files) => Some(TlsConfig { address, files }),
             (None, Some(files)) => {
                 Some(TlsConfig { address: "127.0.0.1:8443".to_owned(), files: Some(files) })
             }
             (None, None) => None,
         };
-        let private = args.allow_private_egress.into_iter().chain(file.allow_private_egress);
-        check_hosts(private)?;
+        check_hosts(args.allow_private_egress.into_iter())?;
+        let ModelArgs { model_url, model_key, model: name } = args.model;
+        let AccessControlArgs { fga_access_control_store, fga_access_control_model } =
+            args.access_control;
+        let WaitArgs { chat_hold, approval_lifetime } = args.waits;
         Ok(Self {
             data: args.data.data,
-            http: args.http.or(file.http).unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
+            http: args.http.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             tls,
-            issuer: args.issuer.or(file.issuer),
-            trusts_proxy: args.trust_proxy || file.trust_proxy.unwrap_or(false),
-            database: args.database.database.or(file.database).map(secret).transpose()?,
-            root_key: args.root_key.or(file.root_key),
-            apply: if args.apply.is_empty() { file.apply } else { args.apply },
-            fga_auth: if args.fga_auth.is_empty() { file.fga_auth } else { args.fga_auth },
-            fga_memory_bytes: fga_memory(args.fga_memory_mb.or(file.fga_memory_mb))?,
-            fga_limits: fga::limits(args.fga_limits, file.fga_limits)?,
+            issuer: args.issuer,
+            trusts_proxy: args.trust_proxy,
+            database: database(&args.database)?,
+            root_key: args.root_key,
+            apply: args.apply,
+            fga_auth: args.fga_auth,
+            fga_memory_bytes: fga_memory(args.fga_memory_mb)?,
+            fga_limits: fga::limits(args.fga_limits)?,
             fga_access_control: fga::access_control(
-                args.access_control.fga_access_control_store.or(file.fga_access_control_store),
-                args.access_control.fga_access_control_model.or(file.fga_access_control_model),
+                fga_access_control_store,
+                fga_access_control_model,
             )?,
-            model: model(
-                args.model.model_url.or(file.model_url),
-                args.model.model_key.or(file.model_key),
-                args.model.model.or(file.model),
-            )?,
-            chat_hold: args
-                .waits
-                .chat_hold
-                .or(file.chat_hold)
-                .map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
-            approval_lifetime: lifetime(args.waits.approval_lifetime.or(file.approval_lifetime))?,
+            model: model(model_url, model_key, name)?,
+            chat_hold: chat_hold.map_or(crate::wiring::CHAT_HOLD, Duration::from_secs),
+            approval_lifetime: lifetime(approval_lifetime)?,
         })
     }
 
@@ -299,19 +230,12 @@ fn lifetime(secs: Option<u64>) -> anyhow::Result<Duration> {
     Ok(lifetime)
 }
 
-/// The database that the flag or the folder's configuration file names, for the commands that read
-/// nothing else of the file.
+/// The database that is named.
 ///
 /// # Errors
-/// When the file cannot be read or has a key that is not known.
-pub fn database(data: &DataArgs, args: &DatabaseArgs) -> anyhow::Result<Option<Secret<String>>> {
-    let file = data.data.join("behalf.toml");
-    let named = match &args.database {
-        Some(named) => Some(named.clone()),
-        None if file.exists() => read_file(&file)?.database,
-        None => None,
-    };
-    named.map(secret).transpose()
+/// When the file that holds its address cannot be read.
+pub fn database(args: &DatabaseArgs) -> anyhow::Result<Option<Secret<String>>> {
+    args.database.clone().map(secret).transpose()
 }
 
 /// A secret as it stands, or the first line of the file that `@FILE` names.
@@ -344,56 +268,5 @@ pub(crate) fn is_loopback(address: &str) -> bool {
     match address.parse::<SocketAddr>() {
         Ok(address) => address.ip().is_loopback(),
         Err(_name) => address.starts_with("localhost:"),
-    }
-}
-
-fn read_file(path: &Path) -> anyhow::Result<FileConfig> {
-    let place = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {place}"))?;
-    let table: toml::Table = text.parse().with_context(|| format!("{place} is not TOML"))?;
-    for key in table.keys() {
-        if !KEYS.contains(&key.as_str()) {
-            let nearest = KEYS.iter().min_by_key(|known| distance(key, known));
-            let hint =
-                nearest.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
-            bail!("{place}: unknown key `{key}`{hint}");
-        }
-    }
-    table.try_into().with_context(|| format!("{place} has a value of the wrong kind"))
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut previous = i.saturating_add(1);
-        let mut next = vec![previous];
-        for (above, right) in row.iter().skip(1).zip(&b) {
-            let replaced = diagonal.saturating_add(usize::from(left != *right));
-            previous = replaced.min(previous.saturating_add(1)).min(above.saturating_add(1));
-            diagonal = *above;
-            next.push(previous);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_key_is_named() {
-        assert_eq!(distance("isuer", "issuer"), 1);
-        assert_eq!(distance("", "tls"), 3);
-        assert_eq!(distance("http", "http"), 0);
-        let dir = std::env::temp_dir().join(format!("behalf-config-{}", std::process::id()));
-        std::fs::write(&dir, "isuer = \"https://x/\"").unwrap();
-        let error = read_file(&dir).unwrap_err().to_string();
-        std::fs::remove_file(&dir).unwrap();
-        assert!(error.ends_with("unknown key `isuer`; did you mean `issuer`?"), "{error}");
     }
 }

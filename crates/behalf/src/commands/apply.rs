@@ -54,7 +54,7 @@ async fn apply_directly(
     let issuer = args.issuer.as_deref().unwrap_or("http://127.0.0.1:8080/");
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
     let options = ServerOptions {
-        database: config::database(&args.data, &args.database)?,
+        database: config::database(&args.database)?,
         ..ServerOptions::new(Issuer::parse(issuer)?)
     };
     let server = Server::open(dir.path(), &root, options, ports).await?;

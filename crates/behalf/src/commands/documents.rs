@@ -80,7 +80,7 @@ impl Target {
             }
             return Ok(Self::Address(target::at(url, args.token_file.as_deref())?));
         }
-        let database = config::database(&args.data, &args.database)?;
+        let database = config::database(&args.database)?;
         let Some(dir) = DataDir::lock_existing(&args.data.data)? else {
             return Ok(Self::Socket(args.data.data.clone()));
         };

@@ -52,7 +52,7 @@ async fn export_directly(
     let ports = Ports { clock: Arc::new(SystemClock), rng: Arc::new(rng) };
     // No page is served, so no address matters.
     let options = ServerOptions {
-        database: config::database(&args.data, &args.database)?,
+        database: config::database(&args.database)?,
         ..ServerOptions::new(Issuer::parse("http://127.0.0.1:8080/")?)
     };
     let server = Server::open(dir.path(), &root, options, ports).await?;

@@ -31,7 +31,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<()> {
 }
 
 fn database(args: &MigrateArgs) -> anyhow::Result<String> {
-    let url = config::database(&args.data, &args.database)?.context(
+    let url = config::database(&args.database)?.context(
         "no database is named; the embedded store migrates itself when it is opened. For \
          PostgreSQL give --database URL",
     )?;

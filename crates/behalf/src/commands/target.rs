@@ -23,7 +23,7 @@ pub(super) async fn open(args: &TargetArgs) -> anyhow::Result<ServerClient> {
     if let Some(url) = &args.url {
         return at(url, args.token_file.as_deref());
     }
-    let database = config::database(&args.data, &args.database)?;
+    let database = config::database(&args.database)?;
     let Some(dir) = DataDir::lock_existing(&args.data.data)? else {
         return Ok(ServerClient::behind_socket(&args.data.data));
     };

@@ -13,44 +13,33 @@ const MAX_BATCH: usize = 10_000;
 /// The longest deadline, and the longest that a change is kept back: a day.
 const MAX_SECS: u64 = 86_400;
 
-/// Flags first, then the file, then defaults.
+/// What is given, else the defaults.
 ///
 /// # Errors
 /// When one is out of bounds.
-pub(super) fn limits(args: FgaLimitArgs, file: FgaLimitArgs) -> anyhow::Result<FgaLimits> {
+pub(super) fn limits(args: FgaLimitArgs) -> anyhow::Result<FgaLimits> {
     let base = FgaLimits::default();
-    let minutes = args.fga_changelog_horizon_offset.or(file.fga_changelog_horizon_offset);
+    let minutes = args.fga_changelog_horizon_offset;
     let limits = FgaLimits {
         list_objects_max_results: args
             .fga_list_objects_max_results
-            .or(file.fga_list_objects_max_results)
             .unwrap_or(base.list_objects_max_results),
         list_objects_deadline: args
             .fga_list_objects_deadline
-            .or(file.fga_list_objects_deadline)
             .map_or(base.list_objects_deadline, Duration::from_secs),
         list_users_max_results: args
             .fga_list_users_max_results
-            .or(file.fga_list_users_max_results)
             .unwrap_or(base.list_users_max_results),
         list_users_deadline: args
             .fga_list_users_deadline
-            .or(file.fga_list_users_deadline)
             .map_or(base.list_users_deadline, Duration::from_secs),
-        resolve_node_limit: args
-            .fga_resolve_node_limit
-            .or(file.fga_resolve_node_limit)
-            .unwrap_or(base.resolve_node_limit),
+        resolve_node_limit: args.fga_resolve_node_limit.unwrap_or(base.resolve_node_limit),
         changelog_horizon: minutes.map_or(base.changelog_horizon, |minutes| {
             Duration::from_secs(minutes.saturating_mul(60))
         }),
-        max_tuples_per_write: args
-            .fga_max_tuples_per_write
-            .or(file.fga_max_tuples_per_write)
-            .unwrap_or(base.max_tuples_per_write),
+        max_tuples_per_write: args.fga_max_tuples_per_write.unwrap_or(base.max_tuples_per_write),
         max_checks_per_batch: args
             .fga_max_checks_per_batch_check
-            .or(file.fga_max_checks_per_batch_check)
             .unwrap_or(base.max_checks_per_batch),
     };
     for (name, count) in [
@@ -96,23 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_wins_over_the_file_and_both_over_the_default() {
-        assert_eq!(
-            limits(FgaLimitArgs::default(), FgaLimitArgs::default()).unwrap(),
-            FgaLimits::default()
-        );
-        let file = FgaLimitArgs {
-            fga_list_objects_max_results: Some(1_000),
-            fga_list_objects_deadline: Some(3),
-            fga_changelog_horizon_offset: Some(2),
-            ..FgaLimitArgs::default()
-        };
+    fn what_is_not_given_has_its_default() {
+        assert_eq!(limits(FgaLimitArgs::default()).unwrap(), FgaLimits::default());
         let args = FgaLimitArgs {
             fga_list_objects_max_results: Some(7),
+            fga_list_objects_deadline: Some(3),
+            fga_changelog_horizon_offset: Some(2),
             fga_resolve_node_limit: Some(0),
             ..FgaLimitArgs::default()
         };
-        let found = limits(args, file).unwrap();
+        let found = limits(args).unwrap();
         assert_eq!(found.list_objects_max_results, 7);
         assert_eq!(found.list_objects_deadline, Duration::from_secs(3));
         assert_eq!(found.changelog_horizon, Duration::from_secs(120));
@@ -130,7 +112,7 @@ mod tests {
             ),
             (FgaLimitArgs { fga_list_users_deadline: Some(86_401), ..Default::default() }, "users"),
         ] {
-            let error = limits(args, FgaLimitArgs::default()).unwrap_err().to_string();
+            let error = limits(args).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
     }
