@@ -268,6 +268,24 @@ mod tests {
     }
 
     #[test]
+    fn a_relation_that_admits_very_many_kinds_of_users_is_drawn_within_its_row() {
+        let names: Vec<String> = (0..30).map(|n| format!("t{n}")).collect();
+        let types: String = names.iter().map(|name| format!("type {name}\n")).collect();
+        let admits = names.join(", ");
+        let text =
+            format!("model\n  schema 1.1\n{types}type z\n  relations\n    define r: [{admits}]\n");
+        let drawing = drawing(&text);
+        let heads = drawing.blocks.last().unwrap().rows[0].strokes.lines();
+        let heads: Vec<&str> = heads.filter_map(|line| line.d.split(" M").nth(1)).collect();
+        assert_eq!(heads.len(), 30);
+        for head in heads {
+            let numbers = head.split([' ', 'L']).filter(|number| !number.is_empty());
+            let numbers: Vec<usize> = numbers.map(|number| number.parse().unwrap()).collect();
+            assert!(numbers[1] <= ROW && numbers[5] <= ROW, "{head}");
+        }
+    }
+
+    #[test]
     fn relations_that_are_used_stand_out_in_an_open_block() {
         let text = "model\n  schema 1.1\ntype user\ntype a\n  relations\n    define x: [user]\n    define y: [user]\n";
         let used = BTreeSet::from([("a".to_owned(), "x".to_owned())]);

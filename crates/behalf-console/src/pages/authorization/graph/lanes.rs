@@ -10,6 +10,9 @@ use super::references;
 /// Colours, after which they begin again.
 const COLOURS: usize = 6;
 
+/// Half of how high an arrow's head is, in pixels; every row is higher than the whole.
+const HEAD: usize = 3;
+
 /// A row: the block's index, and the relation's in it; none for the block's name.
 type Place = (usize, Option<usize>);
 
@@ -194,18 +197,19 @@ impl Strokes {
         let mut used = 0;
         for (lane, meeting) in met {
             let column = x(lane.slot);
-            // Each end has a height of its own, so that none lies on another.
+            // Each end has a height of its own, so that none lies on another while there is room, and
+            // room for its head.
             let mut heights = Vec::new();
             let mut next = || {
                 used += 1;
-                let y = height * used / (count + 1);
+                let y = (height * used / (count + 1)).clamp(HEAD, height - HEAD);
                 heights.push(y);
                 y
             };
             let mut ends = Vec::new();
             if meeting.goes_in {
                 let y = next();
-                let (back, up, down) = (width - 5, y - 3, y + 3);
+                let (back, up, down) = (width - 5, y - HEAD, y + HEAD);
                 let d = format!("M{column} {y} H{width} M{back} {up} L{width} {y} {back} {down}");
                 ends.push(stroke(lane, StrokeKind::In, d));
             }
