@@ -105,6 +105,25 @@ try {
   await repo.click();
   ok((await page.locator('.graph .row:visible').count()) === rows - 8, 'a block closes');
   ok((await repo.locator('.closed path.in').count()) > 2, 'and keeps its lines');
+  await page.getByRole('button', { name: 'Close all' }).click();
+  ok((await page.locator('.graph .row:visible').count()) === 0, 'all close at once');
+  await page.locator('.drawing').focus();
+  await page.keyboard.press('o');
+  ok((await page.locator('.graph .row:visible').count()) === rows, 'and open by a key');
+  const height = async () => (await page.locator('.graph').boundingBox()).height;
+  const plain = await height();
+  await page.keyboard.press('+');
+  ok((await page.textContent('.drawn output')) === '125 %' && (await height()) > plain * 1.2, 'drawn larger');
+  await page.getByRole('button', { name: 'Fit' }).click();
+  const fits = await page.locator('.drawing').evaluate((figure) => figure.scrollHeight <= figure.clientHeight);
+  ok(fits && (await height()) <= plain, `all of it fits: ${await height()} of ${plain} px`);
+  // What is drawn anew has the same size.
+  const chosen = await page.textContent('.drawn output');
+  const kept = await page.inputValue('#text');
+  await page.fill('#text', `${kept}\ntype robot\n`);
+  await says(page, '.graph b', 'robot');
+  ok((await page.textContent('.drawn output')) === chosen && (await height()) <= plain, `it stays at ${chosen}`);
+  await page.fill('#text', kept);
 
   // The log follows without a reload.
   const log = await device({ storageState });
@@ -145,6 +164,22 @@ try {
       }
       await seen.context().close();
     }
+  }
+
+  // On a phone filters do not stand before the tuples; on a wide page they are there.
+  for (const [width, isOpen] of [[390, false], [1280, true]]) {
+    const seen = await device({ viewport: { width, height: 844 }, storageState });
+    await seen.goto(at('/tuples'));
+    ok((await seen.locator('#fu').isVisible()) === isOpen, `filters at ${width} px: ${isOpen}`);
+    if (!isOpen) {
+      const top = (await seen.locator('.tuples [data-row]').first().boundingBox()).y;
+      await seen.locator('#filters summary').click();
+      await seen.fill('#fu', 'user:anne');
+      await seen.keyboard.press('Enter');
+      await says(seen, '#filters summary', 'Filter: user user:anne');
+      ok(top < 500, `the first tuple is in sight, at ${top} px`);
+    }
+    await seen.context().close();
   }
 
   // Without script the same form has a button.

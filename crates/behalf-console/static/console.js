@@ -193,6 +193,9 @@ const KEYS = [
   ['j', 'Next row'],
   ['k', 'Previous row'],
   ['Enter', 'Open the row'],
+  ['+ −', 'In a drawing: larger, smaller'],
+  ['f', 'In a drawing: fit'],
+  ['o c', 'In a drawing: open all, close all'],
   ['?', 'These keys'],
   ['Esc', 'Close'],
 ];
@@ -301,6 +304,61 @@ for (const kind of ['pointerover', 'focusin']) {
   });
 }
 
+// Opened and closed at once, and drawn smaller or larger; what was chosen stays when it is drawn anew.
+const SIZES = [35, 50, 65, 80, 100, 125, 150];
+let size = 100;
+
+function resize(drawn) {
+  const figure = drawn.querySelector('.drawing');
+  const { scrollTop, scrollHeight } = figure;
+  figure.dataset.size = size;
+  // What is in the middle stays there.
+  figure.scrollTop = (scrollTop * figure.scrollHeight) / scrollHeight;
+  drawn.querySelector('output').value = `${size} %`;
+  const at = SIZES.indexOf(size);
+  drawn.querySelector('[data-draw="smaller"]').disabled = at === 0;
+  drawn.querySelector('[data-draw="larger"]').disabled = at === SIZES.length - 1;
+}
+
+// The largest size at which all of it is seen, if there is one.
+function fit(drawn) {
+  const figure = drawn.querySelector('.drawing');
+  const room = Math.min(parseFloat(getComputedStyle(figure).maxHeight) || Infinity, window.innerHeight);
+  const fitting = [...SIZES].reverse().filter((one) => one <= 100).find((one) => {
+    figure.dataset.size = one;
+    return figure.scrollHeight <= room;
+  });
+  size = fitting ?? SIZES[0];
+}
+
+function draw(drawn, what) {
+  if (what === 'open' || what === 'close') {
+    $$('details', drawn).forEach((type) => { type.open = what === 'open'; });
+    return;
+  }
+  const at = SIZES.indexOf(size);
+  if (what === 'fit') fit(drawn);
+  if (what === 'smaller') size = SIZES[Math.max(0, at - 1)];
+  if (what === 'larger') size = SIZES[Math.min(SIZES.length - 1, at + 1)];
+  if (what === 'plain') size = 100;
+  resize(drawn);
+}
+
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-draw]');
+  if (button) draw(button.closest('[data-drawn]'), button.dataset.draw);
+});
+
+const DRAW = { '+': 'larger', '=': 'larger', '-': 'smaller', 0: 'plain', f: 'fit', o: 'open', c: 'close' };
+
+document.addEventListener('keydown', (event) => {
+  const drawn = event.target.closest?.('[data-drawn]:has([data-tools])');
+  const what = DRAW[event.key];
+  if (!drawn || !what || event.metaKey || event.ctrlKey || event.altKey) return;
+  event.preventDefault();
+  draw(drawn, what);
+});
+
 // ---- Start ---------------------------------------------------------------------------------------
 
 function enhance(root) {
@@ -308,7 +366,14 @@ function enhance(root) {
   $$('[data-live]', root).forEach(follow);
   $$('time[datetime]', root).forEach(tellTime);
   $$('button[data-copy]', root).forEach((button) => { button.hidden = false; });
+  $$('[data-tools]', root).forEach((tools) => {
+    tools.hidden = false;
+    resize(tools.closest('[data-drawn]'));
+  });
 }
+
+// Other scripts say what they have put into the page.
+document.addEventListener('fresh', (event) => enhance(event.target));
 
 document.documentElement.dataset.script = 'on';
 enhance(document);

@@ -98,9 +98,14 @@ async function look() {
     const fresh = page.getElementById(form.dataset.editor);
     // Another key was pressed meanwhile, or this is another page: the button says which.
     if (turn !== asked || !fresh) return;
-    const opened = new Set([...preview().querySelectorAll('details[open][id]')].map((one) => one.id));
+    const before = new Map([...preview().querySelectorAll('details[id]')].map((one) => [one.id, one.open]));
     preview().replaceWith(document.adoptNode(fresh));
-    for (const id of opened) document.getElementById(id)?.setAttribute('open', '');
+    for (const one of fresh.querySelectorAll('details[id]')) {
+      // What changes is shown whatever was closed.
+      const isUsed = one.querySelector('summary')?.matches('.used');
+      if (before.has(one.id) && !isUsed) one.open = before.get(one.id);
+    }
+    fresh.dispatchEvent(new CustomEvent('fresh', { bubbles: true }));
     mark();
     // For those who do not see the panel: its first words.
     const words = [...preview().querySelectorAll('h2, .verdict strong')].slice(0, 2).map((one) => one.textContent);

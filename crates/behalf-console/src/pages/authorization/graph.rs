@@ -66,6 +66,11 @@ pub(crate) struct Row {
 }
 
 impl Drawing {
+    /// True if there is anything to open and to close.
+    pub(crate) fn has_relations(&self) -> bool {
+        self.blocks.iter().any(|block| !block.rows.is_empty())
+    }
+
     /// The same, with these relations marked, and the lines that lead to them.
     pub(crate) fn with_used(mut self, used: &BTreeSet<RelationName>) -> Self {
         for block in &mut self.blocks {
