@@ -96,7 +96,17 @@ async fn every_reason_is_told_and_every_answer_follows_the_setting() {
         assert_eq!(is_allowed(&world, user, relation, "doc:1").await, v1, "{user} {relation}");
     }
     let answer = set(&world, "v2").await;
-    let expected = json!({"semantics": "v2", "authorization_model_id": world.model, "unfit": null});
+    let may_change =
+        |relation: &str, reasons: &[&str]| json!({"relation": relation, "reasons": reasons});
+    let (alias, computed) = ("alias_userset", "computed_userset_self_object");
+    let expected = json!({"semantics": "v2", "authorization_model_id": world.model, "unfit": null,
+    "relations": [
+        may_change("doc#allowed", &[computed]),
+        may_change("doc#inherited", &["ttu_userset"]),
+        may_change("doc#kept", &[alias, computed, "userset_with_exclusion"]),
+        may_change("doc#open", &[computed, "wildcard_with_exclusion"]),
+        may_change("doc#viewer", &[alias]),
+    ]});
     assert_eq!(answer, expected);
     for (user, relation, _, v2, ..) in cases {
         assert_eq!(is_allowed(&world, user, relation, "doc:1").await, v2, "{user} {relation}");
@@ -206,6 +216,38 @@ async fn a_model_that_v2_does_not_take_is_told_and_answered_by_v1() {
     let expected = json!({"v1": {"allowed": true}, "v2": {"allowed": true}, "reason": null,
         "v2_asks_v1": true, "unfit": unfit});
     assert_eq!(both, expected);
+}
+
+#[tokio::test]
+async fn a_set_up_file_sets_it_too() {
+    const STORE: &str = "/stores/01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let setup = |store: &str| {
+        format!(
+            "fga:
+  api_keys:
+    - {{name: all, key: key-of-all-stores, stores: [\"*\"], scopes: [\"read:fga\"]}}
+  stores:
+    - {{{store}}}
+"
+        )
+    };
+    let shop =
+        |semantics: &str| setup(&format!("id: 01ARZ3NDEKTSV4RRFFQ69G5FAV, name: shop{semantics}"));
+    let server = TestServer::start(&shop(", semantics: v2")).await;
+    let world = World { server, store: String::new(), model: String::new() };
+    let read = async || {
+        let path = format!("{STORE}/behalf/semantics");
+        world.ask(Method::GET, &path, Value::Null).await.expect(200).json()["semantics"].clone()
+    };
+    assert_eq!(read().await, "v2");
+    // Where it does not say, it stays as it is.
+    assert_eq!(world.server.apply(&shop("")).await.unwrap(), Vec::<String>::new());
+    assert_eq!(read().await, "v2");
+    let changes = world.server.apply(&shop(", semantics: v1")).await.unwrap();
+    assert_eq!(changes, ["answer checks of FGA store shop as v1"]);
+    assert_eq!(read().await, "v1");
+    let built_in = setup("name: behalf, semantics: v2");
+    assert!(world.server.apply(&built_in).await.unwrap_err().contains("built in"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a model's author expects of it: kept with the model, run by clients.
 
 use behalf_core::{Actor, Event, EventKind};
-use behalf_fga::{CheckRequest, RequestContext, Side, StoreModel, TupleError, TupleKey};
+use behalf_fga::{CheckRequest, RequestContext, Semantics, Side, StoreModel, TupleError, TupleKey};
 use behalf_store::{Statement, StoreError, fga};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -53,7 +53,11 @@ impl Assertion {
     pub(crate) fn asked_of(self, at: &At, side: Side<'_>) -> (Self, Result<bool, String>) {
         let check = self.check();
         let check = CheckRequest { request: at.timed(check.request), ..check };
-        let answer = side.snapshot.check(side.model, &check).map_err(|error| error.to_string());
+        let answer = match at.semantics() {
+            Semantics::V1 => side.snapshot.check(side.model, &check),
+            Semantics::V2 => side.snapshot.check_v2(side.model, &check),
+        };
+        let answer = answer.map_err(|error| error.to_string());
         (self, answer)
     }
 

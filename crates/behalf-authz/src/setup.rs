@@ -3,7 +3,8 @@
 
 use behalf_core::{Actor, counted};
 use behalf_fga::{
-    AuthorizationModel, FgaStore, OnConflict, StoreModel, TupleCondition, TupleKey, WriteRequest,
+    AuthorizationModel, FgaStore, OnConflict, Semantics, StoreModel, TupleCondition, TupleKey,
+    WriteRequest,
 };
 use behalf_store::fga::{self, FgaLogRow};
 use behalf_store::{StoreError, UnitOfWork};
@@ -50,6 +51,9 @@ pub struct FgaStoreEntry {
     pub name: String,
     #[serde(default)]
     pub subject: Option<SubjectName>,
+    /// Whose answers checks get.
+    #[serde(default)]
+    pub semantics: Option<Semantics>,
     /// The model in OpenFGA's language.
     pub model: Option<String>,
     #[serde(default)]
@@ -84,6 +88,7 @@ pub struct PlannedSetup {
     /// A line each: what is created or changed.
     pub changes: Vec<String>,
     pub(crate) held: Vec<(Arc<OpenStore>, OwnedMutexGuard<Writer>)>,
+    semantics: Vec<(Arc<OpenStore>, Semantics)>,
 }
 
 impl Authz {
@@ -106,6 +111,7 @@ impl Authz {
             id: None,
             name: DOCUMENTS.to_owned(),
             subject: None,
+            semantics: None,
             model: Some(DOCUMENTS_MODEL.to_owned()),
             tuples: Vec::new(),
         };
@@ -157,7 +163,9 @@ impl Authz {
         let is_same_id = built_in.is_some_and(|store| {
             entry.name == BEHALF && entry.id.as_ref().is_none_or(|id| *id == store.id)
         });
-        let is_plain = entry.model.is_none() && entry.subject.is_none_or(|s| s == SubjectName::Sub);
+        let is_plain = entry.model.is_none()
+            && entry.semantics.is_none()
+            && entry.subject.is_none_or(|s| s == SubjectName::Sub);
         if is_same_id && is_plain {
             return Ok(());
         }
@@ -181,6 +189,9 @@ impl Authz {
                 let store_id = entry.id.clone().unwrap_or_else(|| self.new_id());
                 let subject = entry.subject.unwrap_or_default();
                 self.plan_store(unit, store_id.clone(), &entry.name, subject, actor);
+                if let Some(semantics) = entry.semantics.filter(|of| *of != Semantics::default()) {
+                    self.plan_semantics(unit, &store_id, semantics, actor);
+                }
                 plan.changes.push(format!("create FGA store {} ({store_id})", entry.name));
                 store_id
             }
@@ -190,6 +201,15 @@ impl Authz {
             let store = self.open_store(&store_id).await?;
             let writer = store.hold(self.storage(), self.tenant()).await?;
             scratch = writer.fork();
+            if let Some(semantics) = entry.semantics.filter(|of| *of != store.semantics()) {
+                self.plan_semantics(unit, &store_id, semantics, actor);
+                plan.changes.push(format!(
+                    "answer checks of FGA store {} as {}",
+                    entry.name,
+                    semantics.as_str()
+                ));
+                plan.semantics.push((Arc::clone(&store), semantics));
+            }
             plan.held.push((store, writer));
             self.plan_names(unit, entry, &store_id, plan).await?;
         }
@@ -343,6 +363,11 @@ impl Authz {
         let this = self.clone();
         let task = tokio::spawn(async move {
             let result = this.storage().commit(unit).await;
+            if result.is_ok() {
+                for (store, semantics) in plan.semantics {
+                    store.set_semantics(semantics);
+                }
+            }
             for (store, mut writer) in plan.held {
                 writer.is_stale = true;
                 match catch_up(this.storage(), this.tenant(), &store.store_id, &mut writer).await {

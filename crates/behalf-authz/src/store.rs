@@ -218,12 +218,7 @@ impl Authz {
             return Ok(false);
         }
         let mut unit = self.unit();
-        unit.add(fga::set_semantics(self.tenant(), store_id, semantics.as_str()));
-        unit.record(
-            &Event::new(self.tenant(), EventKind::FgaSemanticsSet, actor.clone())
-                .with("store_id", store_id)
-                .with("semantics", semantics.as_str()),
-        );
+        self.plan_semantics(&mut unit, store_id, semantics, actor);
         // Not on the caller's future: a caller who goes away must not leave the memory behind.
         let storage = self.storage().clone();
         let task = tokio::spawn(async move {
@@ -237,6 +232,21 @@ impl Authz {
             }
             outcome => outcome,
         }
+    }
+
+    pub(crate) fn plan_semantics(
+        &self,
+        unit: &mut UnitOfWork,
+        store_id: &str,
+        semantics: Semantics,
+        actor: &Actor,
+    ) {
+        unit.add(fga::set_semantics(self.tenant(), store_id, semantics.as_str()));
+        unit.record(
+            &Event::new(self.tenant(), EventKind::FgaSemanticsSet, actor.clone())
+                .with("store_id", store_id)
+                .with("semantics", semantics.as_str()),
+        );
     }
 
     /// Deletes a store with its models and tuples.

@@ -10,9 +10,10 @@
 //! circle, so that every circle is a matter of what can be reached.
 
 mod fit;
+mod shapes;
 mod walk;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(super) use fit::Fit;
 use walk::{Refusal, Walk};
@@ -27,7 +28,7 @@ use crate::store::Snapshot;
 use crate::tuple::{parse_object, parse_user};
 
 /// Whose answers a store gives to checks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Semantics {
     /// OpenFGA's Check as it is without any flag.

@@ -223,6 +223,48 @@ type doc
 }
 
 #[test]
+fn the_shape_of_a_model_says_what_may_change() {
+    let changes = |types: &str| store(types, &[]).1.semantic_changes();
+    let expected = |relations: &[(&str, &[Change])]| {
+        let of = relations.iter();
+        of.map(|(name, changes)| ((*name).to_owned(), changes.iter().copied().collect()))
+            .collect::<Vec<(String, std::collections::BTreeSet<Change>)>>()
+    };
+    let computed = Change::ComputedUsersetSelfObject;
+    assert_eq!(
+        changes(USERSETS),
+        expected(&[
+            ("doc#allowed", &[computed]),
+            ("doc#inherited", &[Change::TtuUserset]),
+            ("doc#through", &[computed, Change::TtuUserset]),
+            ("doc#viewer", &[Change::AliasUserset]),
+            ("doc#written", &[computed]),
+        ])
+    );
+    let (userset, wildcard) = (Change::UsersetWithExclusion, Change::WildcardWithExclusion);
+    assert_eq!(
+        changes(EXCLUSIONS),
+        expected(&[
+            ("doc#both", &[computed, wildcard]),
+            ("doc#editor", &[computed, userset]),
+            ("doc#guarded", &[userset, Change::TtuUserset]),
+            ("doc#none", &[computed]),
+            ("doc#open", &[computed, wildcard]),
+            ("doc#shown", &[computed, wildcard]),
+            ("doc#viewer", &[computed, userset]),
+        ])
+    );
+    let circle = "
+type user
+type doc
+  relations
+    define blocked: [user, doc#viewer]
+    define viewer: [user, doc#viewer] but not blocked
+";
+    assert_eq!(changes(circle), []);
+}
+
+#[test]
 fn v2_counts_no_hops() {
     let types = "
 type user

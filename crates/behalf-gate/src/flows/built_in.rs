@@ -29,6 +29,7 @@ pub async fn make_built_ins(identity: &Identity, authz: &Authz) -> Result<(), Ap
         id: None,
         name: BEHALF_STORE.to_owned(),
         subject: None,
+        semantics: None,
         model: Some(BEHALF_MODEL.to_owned()),
         tuples: BUILT_IN_TOOLS
             .into_iter()

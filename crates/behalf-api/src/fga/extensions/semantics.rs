@@ -33,16 +33,23 @@ pub(super) async fn put(
     describe(&call, store_id).await
 }
 
-/// What the store is set to, and whether v2 takes the latest model, if there is one.
+/// What the store is set to, whether v2 takes the latest model, if there is one, and which of its
+/// relations may then be answered otherwise.
 async fn describe(call: &Call, store_id: String) -> Answered {
     let authz = &call.context.authz;
     let semantics = authz.load_store(&store_id).await?.semantics;
     let (json, stamp) = match authz.at(Query { store_id: &store_id, model_id: None }).await {
         Ok(at) => {
+            let changes = at.model().semantic_changes();
+            let relations: Vec<_> = changes
+                .into_iter()
+                .map(|(relation, reasons)| json!({"relation": relation, "reasons": reasons}))
+                .collect();
             let json = json!({
                 "semantics": semantics,
                 "authorization_model_id": *at.model_id,
                 "unfit": at.model().unfit(),
+                "relations": relations,
             });
             (json, Stamp::of(store_id, &at))
         }

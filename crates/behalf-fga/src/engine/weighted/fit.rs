@@ -290,7 +290,7 @@ fn is_one_edge(model: &StoreModel, node: &Node, base: &Expr, subtract: &Expr) ->
     }
 }
 
-fn name(model: &StoreModel, node: &Node) -> String {
+pub(super) fn name(model: &StoreModel, node: &Node) -> String {
     let type_name = model.definition(node).map_or("", |definition| &definition.type_name);
     format!("{type_name}#{}", node.relation_name)
 }

@@ -74,6 +74,13 @@ pub(super) async fn semantics(args: &FgaSemanticsArgs) -> anyhow::Result<ExitCod
         if let Some(unfit) = answer.get("unfit").filter(|unfit| !unfit.is_null()) {
             say!("v2 does not take the latest model and asks v1 for everything: {unfit}");
         }
+        for may_change in answer.get("relations").and_then(Value::as_array).into_iter().flatten() {
+            let text = |of: &Value| of.as_str().unwrap_or_default().to_owned();
+            let reasons = may_change.get("reasons").and_then(Value::as_array);
+            let reasons: Vec<_> = reasons.into_iter().flatten().map(text).collect();
+            let relation = may_change.get("relation").map(text).unwrap_or_default();
+            say!("{relation}: {}", reasons.join(", "));
+        }
         anyhow::Ok(())
     };
     let answer = answer.await;
