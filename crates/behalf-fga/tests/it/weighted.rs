@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use behalf_fga::{
     AuthorizationModel, CheckRequest, FgaStore, OnConflict, RequestContext, RequestError,
-    SemanticChange as Change, Snapshot, StoreModel, TupleCondition, TupleError, TupleKey, Unfit,
-    WriteRequest,
+    SemanticChange as Change, Semantics, Snapshot, StoreModel, TupleCondition, TupleError,
+    TupleKey, Unfit, WriteRequest,
 };
 use serde_json::json;
 
@@ -262,6 +262,14 @@ type doc
     define viewer: [user, doc#viewer] but not blocked
 ";
     assert_eq!(changes(circle), []);
+}
+
+#[test]
+fn each_semantics_has_its_name() {
+    for semantics in [Semantics::V1, Semantics::V2] {
+        assert_eq!(Semantics::find(semantics.as_str()), Some(semantics));
+    }
+    assert_eq!((Semantics::V2.as_str(), Semantics::find("v3")), ("v2", None));
 }
 
 #[test]
