@@ -226,3 +226,69 @@ fn has_let(expression: &syn::Expr) -> bool {
 fn bytes(node: &impl syn::spanned::Spanned) -> Range<usize> {
     node.span().byte_range()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "\
+fn f(a: u32, b: u32) -> bool {
+    match a {
+        1 => a + b > 2,
+        _ if b > 3 => true,
+        _ => false,
+    }
+}
+";
+
+    /// A mutant of the first place where the text stands.
+    fn mutant(genre: &str, text: &str, replacement: &str) -> Mutant {
+        let start = SOURCE.find(text).unwrap();
+        Mutant {
+            name: String::new(),
+            file: String::new(),
+            source: 0,
+            genre: genre.to_owned(),
+            gives: "-> bool".to_owned(),
+            span: start..start + text.len(),
+            replacement: replacement.to_owned(),
+        }
+    }
+
+    #[test]
+    fn switches_stand_in_each_other_and_mutants_hold_none() {
+        let body = SOURCE.trim_start_matches("fn f(a: u32, b: u32) -> bool {\n    ");
+        let mutants = [
+            mutant("FnValue", body.trim_end_matches("\n}\n"), "true"),
+            mutant("MatchArm", "1 => a + b > 2,", ""),
+            Mutant { span: 64..65, ..mutant("BinaryOperator", "> 2", "<") },
+            mutant("BinaryOperator", "+", "-"),
+            mutant("BinaryOperator", "+", "*"),
+            mutant("MatchArmGuard", "b > 3", "false"),
+        ];
+        let done = rewrite(SOURCE, &mutants, &[0, 1, 2, 3, 4, 5]).unwrap();
+        let sum =
+            "(if crate::mutant(3) { a - b } else if crate::mutant(4) { a * b } else { a + b })";
+        let arm = format!("(if crate::mutant(2) {{ a + b < 2 }} else {{ {sum} > 2 }})");
+        let guard = "(if crate::mutant(5) { false } else { b > 3 })";
+        let expected = SOURCE
+            .replace("match", "if crate::mutant(0) { return true; }\nmatch")
+            .replace("1 => a + b > 2", &format!("1 if !crate::mutant(1) => {arm}"))
+            .replace("_ if b > 3", &format!("_ if {guard}"));
+        assert_eq!(done.text, expected);
+        let text = |number| {
+            let place = done.mutants.iter().find(|(known, _)| *known == number).unwrap();
+            &done.text[place.1.clone()]
+        };
+        assert_eq!([0, 2, 4].map(text), ["true", "a + b < 2", "a * b"]);
+    }
+
+    #[test]
+    fn a_chain_with_let_has_no_switch() {
+        let source = "fn f(a: Option<u32>) { if let Some(b) = a && b > 1 {} }";
+        let at = source.find("&&").unwrap();
+        let turned = Mutant { span: at..at + 2, ..mutant("BinaryOperator", "+", "||") };
+        let done = rewrite(source, &[turned], &[0]).unwrap();
+        assert_eq!((done.text.as_str(), done.mutants.len()), (source, 0));
+    }
+}
