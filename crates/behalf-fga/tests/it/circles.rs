@@ -64,3 +64,18 @@ fn a_bound_before_a_circle_does_not_allow_what_the_circle_denies() {
         }
     }
 }
+
+#[test]
+fn a_circle_ends_where_it_closes() {
+    for length in [1, 2, 10, 24] {
+        let (store, model) = circle(length);
+        let check = |resolve_node_limit| {
+            let limits = Limits { resolve_node_limit, ..Limits::default() };
+            let request = RequestContext { limits, ..RequestContext::default() };
+            let (user, relation, object) = ("user:ann", "can_view", "doc:0");
+            store.snapshot().check(&model, &CheckRequest { user, relation, object, request })
+        };
+        assert_eq!(check(length), Err(RequestError::TooComplex), "{length} documents");
+        assert_eq!(check(length + 1), Ok(false), "{length} documents");
+    }
+}
