@@ -111,18 +111,18 @@ try {
   await page.keyboard.press('o');
   ok((await page.locator('.graph .row:visible').count()) === rows, 'and open by a key');
   const height = async () => (await page.locator('.graph').boundingBox()).height;
-  const plain = await height();
+  const full = await height();
   await page.keyboard.press('+');
-  ok((await page.textContent('.drawn output')) === '125 %' && (await height()) > plain * 1.2, 'drawn larger');
+  ok((await page.textContent('.drawn output')) === '125 %' && (await height()) > full * 1.2, 'drawn larger');
   await page.getByRole('button', { name: 'Fit' }).click();
   const fits = await page.locator('.drawing').evaluate((figure) => figure.scrollHeight <= figure.clientHeight);
-  ok(fits && (await height()) <= plain, `all of it fits: ${await height()} of ${plain} px`);
+  ok(fits && (await height()) <= full, `all of it fits: ${await height()} of ${full} px`);
   // What is drawn anew has the same size.
   const chosen = await page.textContent('.drawn output');
   const kept = await page.inputValue('#text');
-  await page.fill('#text', `${kept}\ntype robot\n`);
+  await page.fill('#text', kept.replace('condition ', 'type robot\n\ncondition '));
   await says(page, '.graph b', 'robot');
-  ok((await page.textContent('.drawn output')) === chosen && (await height()) <= plain, `it stays at ${chosen}`);
+  ok((await page.textContent('.drawn output')) === chosen && (await height()) <= full, `it stays at ${chosen}`);
   await page.fill('#text', kept);
 
   // The log follows without a reload.
