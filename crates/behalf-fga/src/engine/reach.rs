@@ -3,9 +3,10 @@
 //! A node is *plain* if nothing it depends on has `and` or `but not`; then a check asks whether a
 //! tuple that names the user can be reached, and a cycle is nothing but false. From the object's
 //! end, pairs are visited once each, in waves, also those of many questions at a time; what a wave
-//! looks at is read together. Relations of one object are mostly looked at as one ([`super::plain`]). From the user's end, the groups the user is in are gathered once per
-//! request: a *group* is a plain node made of its own tuples only, so that a userset is
-//! decided by a look into that set instead of a search through its members.
+//! looks at is read together. Relations of one object are mostly looked at as one
+//! ([`super::plain`]). From the user's end, the groups the user is in are gathered once per request:
+//! a *group* is a plain node made of its own tuples only, so that a userset is decided by a look
+//! into that set instead of a search through its members.
 //!
 //! Whatever cannot be decided so (a condition without its values, the request's own tuples, usersets
 //! and wildcards as users, too much work) has no answer here, and the evaluator is asked.
