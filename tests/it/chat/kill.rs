@@ -21,8 +21,22 @@ struct Process {
     egress: Egress,
 }
 
+fn log_of(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("server.log")).unwrap()
+}
+
 impl Process {
     async fn start(dir: &Path, model: &ScriptedModel) -> Self {
+        for _port in 0..5 {
+            if let Some(this) = Self::start_at_some_port(dir, model).await {
+                return this;
+            }
+        }
+        panic!("{}", log_of(dir));
+    }
+
+    /// Nothing if somebody else was given the port that was free a moment ago.
+    async fn start_at_some_port(dir: &Path, model: &ScriptedModel) -> Option<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let base = format!("http://127.0.0.1:{port}/");
         let log = std::fs::File::create(dir.join("server.log")).unwrap();
@@ -38,15 +52,18 @@ impl Process {
             .stderr(log)
             .spawn()
             .unwrap();
-        let this = Self { child, base, egress: Egress::new("behalf-test").unwrap() };
+        let mut this = Self { child, base, egress: Egress::new("behalf-test").unwrap() };
         for _look in 0..600 {
+            if this.child.try_wait().unwrap().is_some() && log_of(dir).contains("another program") {
+                return None;
+            }
             let ready = Call::new(Method::GET, format!("{}readyz", this.base).parse().unwrap());
             if this.egress.send(&ready).await.is_ok_and(|answer| answer.status == 200) {
-                return this;
+                return Some(this);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{}", std::fs::read_to_string(dir.join("server.log")).unwrap());
+        panic!("{}", log_of(dir));
     }
 
     async fn post(&self, path: &str, token: Option<&Secret<String>>, body: &Value) -> String {
