@@ -1,7 +1,7 @@
 //! What a model's author expects of it: kept with the model, run by clients.
 
 use behalf_core::{Actor, Event, EventKind};
-use behalf_fga::{CheckRequest, RequestContext, Semantics, Side, StoreModel, TupleError, TupleKey};
+use behalf_fga::{CheckRequest, RequestContext, Side, StoreModel, TupleError, TupleKey};
 use behalf_store::{Statement, StoreError, fga};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -53,11 +53,7 @@ impl Assertion {
     pub(crate) fn asked_of(self, at: &At, side: Side<'_>) -> (Self, Result<bool, String>) {
         let check = self.check();
         let check = CheckRequest { request: at.timed(check.request), ..check };
-        let answer = match at.semantics() {
-            Semantics::V1 => side.snapshot.check(side.model, &check),
-            Semantics::V2 => side.snapshot.check_v2(side.model, &check),
-        };
-        let answer = answer.map_err(|error| error.to_string());
+        let answer = at.check_of(side, &check).map_err(|error| error.to_string());
         (self, answer)
     }
 
@@ -145,9 +141,8 @@ impl Authz {
         statements.push(fga::swap_assertions(tenant, place, before, &text, self.now()));
         match self.commit_assertions(place, statements, assertions.len(), actor).await {
             Err(error)
-                if ["assertions changed", "model replaced"]
-                    .iter()
-                    .any(|what| error.is_conflict(what)) =>
+                if error.is_conflict("assertions changed")
+                    || error.is_conflict("model replaced") =>
             {
                 Ok(None)
             }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use behalf_core::{Page, Timestamp};
 use behalf_fga::{
     CheckRequest, Compared, DeleteKey, Explanation, FilterRequest, Limits, ListObjectsRequest,
-    ListUsersRequest, Listing, PageRequest, RequestContext, RequestError, Semantics, Snapshot,
-    StoreModel, TupleFilter, TupleKey, User, UsersetTree,
+    ListUsersRequest, Listing, PageRequest, RequestContext, RequestError, Semantics, Side,
+    Snapshot, StoreModel, TupleFilter, TupleKey, User, UsersetTree,
 };
 use metrics::counter;
 
@@ -65,11 +65,6 @@ impl At {
         &self.model
     }
 
-    /// Whose answers checks get.
-    pub fn semantics(&self) -> Semantics {
-        self.semantics
-    }
-
     /// The version itself.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -81,12 +76,22 @@ impl At {
     /// When the question is invalid under the model, or a bound is reached; never an "allowed".
     pub fn check(&self, check: &CheckRequest<'_>) -> Result<bool, RequestError> {
         let check = CheckRequest { request: self.timed(check.request), ..*check };
-        let result = match self.semantics {
-            Semantics::V1 => self.snapshot.check(&self.model, &check),
-            Semantics::V2 => self.snapshot.check_v2(&self.model, &check),
-        };
+        let side = Side { snapshot: &self.snapshot, model: &self.model };
+        let result = self.check_of(side, &check);
         count_checks(std::slice::from_ref(&result));
         result
+    }
+
+    /// Answers a check by what may be another snapshot and model, with the store's semantics.
+    pub(crate) fn check_of(
+        &self,
+        side: Side<'_>,
+        check: &CheckRequest<'_>,
+    ) -> Result<bool, RequestError> {
+        match self.semantics {
+            Semantics::V1 => side.snapshot.check(side.model, check),
+            Semantics::V2 => side.snapshot.check_v2(side.model, check),
+        }
     }
 
     /// Answers each check for itself.

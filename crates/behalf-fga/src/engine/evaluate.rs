@@ -21,7 +21,7 @@ use crate::error::RequestError;
 use crate::tuple::Guard;
 
 /// Expressions inside expressions, over all relations on the way.
-const MAX_NESTING: u32 = 400;
+pub(super) const MAX_NESTING: u32 = 400;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {

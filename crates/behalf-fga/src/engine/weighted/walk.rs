@@ -4,14 +4,11 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Change;
 use super::fit::Fit;
-use crate::engine::evaluate::{Pair, SubjectId, SubjectKindId};
+use crate::engine::evaluate::{MAX_NESTING, Pair, SubjectId, SubjectKindId};
 use crate::engine::plan::{ComponentKind, DirectClass, Expr, Node, NodeId, Subject};
 use crate::engine::scope::{Budget, Scope};
 use crate::error::RequestError;
 use crate::tuple::Guard;
-
-/// Expressions inside expressions, over all relations on the way.
-const MAX_NESTING: u32 = 400;
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
